@@ -1,0 +1,56 @@
+# Every target creates the environment first if it is not there: `make train EXP=dcgan` is all the set-up there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXP ?= dcgan
+RUN ?= $(EXP)
+ARGS ?=
+
+.PHONY: help setup train smoke eval sample list doctor test lint bench resume-check clean
+
+help: ## Show this list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+setup: $(VENV)/.installed ## Create .venv and install genlit with its pinned dependencies.
+
+$(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "genlit needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+train: setup ## Train an experiment: make train EXP=cyclegan ARGS="--model.lr=1e-4 --trainer.max_steps=20".
+	$(BIN)/python -m genlit train $(EXP) $(ARGS)
+
+smoke: setup ## Run two iterations of everything of EXP.
+	$(BIN)/python -m genlit train $(EXP) --smoke $(ARGS)
+
+eval: setup ## Measure EXP's newest run (or RUN=folder) on held-out images.
+	$(BIN)/python -m genlit eval $(RUN) $(ARGS)
+
+sample: setup ## Write pictures of EXP's newest run (or RUN=folder).
+	$(BIN)/python -m genlit sample $(RUN) $(ARGS)
+
+list: setup ## List experiments, overlays and runs.
+	$(BIN)/python -m genlit list $(ARGS)
+
+doctor: setup ## Check packages, devices, data, folders and dashboard.
+	$(BIN)/python -m genlit doctor
+
+test: setup ## Run the tests.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+lint: setup ## Check style with ruff.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: setup ## Time training and reading against plain loops; writes experiments/runs/bench.json.
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench $(ARGS)
+
+resume-check: setup ## Kill and resume EXP, and compare it with an uninterrupted run bit by bit.
+	$(BIN)/python -m tests.resume_check $(EXP) $(ARGS)
+
+clean: ## Remove .venv and caches; runs and data stay.
+	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,5 @@
+"""`python -m genlit`."""
+
+from genlit.cli import main
+
+main()

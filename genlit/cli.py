@@ -1,0 +1,98 @@
+"""The command line: one verb per thing to do, each imported when it is called."""
+
+import sys
+
+import click
+
+from genlit.errors import GenlitError
+
+TRUST = click.option("--trust", multiple=True, metavar="PACKAGE", help="Offer the models and sources of this package.")
+SPLIT = click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True)
+DEVICE = click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, ...")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="genlit")
+def verbs() -> None:
+    """Train, compare and use generative image models."""
+
+
+@verbs.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
+@click.argument("experiment")
+@click.option(
+    "--with", "overlays", multiple=True, metavar="OVERLAY", help="Apply configs/OVERLAY.yaml: trainer/gpu ..."
+)
+@click.option("--smoke", is_flag=True, help="Two iterations of everything: --with trainer/smoke.")
+@click.option(
+    "--resume",
+    type=click.Choice(["auto", "must", "never"]),
+    is_flag=False,
+    flag_value="must",
+    default="auto",
+    help="Continue the newest run: if it is unfinished and the same (auto), or in any case (must, or bare --resume).",
+)
+@click.option("--override", is_flag=True, help="Resume although the configuration has changed.")
+@click.option("--print_config", "show", is_flag=True, help="Print the resolved configuration and stop.")
+@TRUST
+@click.pass_context
+def train(context: click.Context, experiment: str, smoke: bool, overlays: tuple[str, ...], **options) -> None:
+    """Train an experiment: genlit train dcgan --model.lr=1e-4 --trainer.max_steps=20.
+
+    Every key of the configuration is a flag; `genlit train EXP --help` lists those of its model, data and trainer.
+    """
+    from genlit.verbs.train import train
+
+    overlays += ("trainer/smoke",) if smoke else ()
+    train(experiment, list(overlays), context.args, **options)
+
+
+@verbs.command("eval")
+@click.argument("run")
+@SPLIT
+@DEVICE
+@TRUST
+def evaluate(run: str, **options) -> None:
+    """Print and save every metric that a trained model allows."""
+    from genlit.verbs.evaluate import evaluate
+
+    evaluate(run, **options)
+
+
+@verbs.command()
+@click.argument("run")
+@click.option("-n", "--count", default=64, show_default=True, help="How many images.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the draws.")
+@click.option("--out", default=None, help="Folder for the pictures; by default `samples` in the run's.")
+@DEVICE
+@TRUST
+def sample(run: str, **options) -> None:
+    """Write a trained model's samples (or translations of held-out images) as PNGs and a grid."""
+    from genlit.verbs.sample import sample
+
+    sample(run, **options)
+
+
+@verbs.command("list")
+@click.option("--root", default="experiments/runs", show_default=True, help="Where the runs lie.")
+def show(root: str) -> None:
+    """List experiments, overlays and runs."""
+    from genlit.verbs.listing import show
+
+    show(root)
+
+
+@verbs.command()
+def doctor() -> None:
+    """Check this machine: packages, devices, data, folders, dashboard."""
+    from genlit.verbs.doctor import doctor
+
+    doctor()
+
+
+def main() -> None:
+    """Runs a verb; bad input ends in one sentence and exit code 2."""
+    try:
+        verbs(prog_name="genlit")
+    except GenlitError as error:
+        click.secho(f"genlit: {error}", fg="red", err=True)
+        sys.exit(2)

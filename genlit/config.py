@@ -1,0 +1,287 @@
+"""Configurations: composed from files and flags, typed by the signatures they name, and built into objects.
+
+Later ones win: configs/base.yaml, the overlays that the experiment names, experiments/EXP.yaml, the overlays of the
+command line, flags. `model.name` and `data.name` are classes of genlit.models and genlit.data, or of a package that the
+user trusts by name; no file can import anything.
+"""
+
+import importlib
+import inspect
+import math
+import re
+from argparse import ArgumentError
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from lightning.pytorch import Trainer
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+import genlit.data
+import genlit.models
+from genlit.data import Source
+from genlit.errors import GenlitError
+from genlit.model import GenerativeModel
+
+_TRUSTED: list[ModuleType] = []
+TRAINER = {  # Lightning's options that mean the same here; the others are refused
+    "accelerator", "benchmark", "default_root_dir", "detect_anomaly", "deterministic", "devices", "limit_val_batches",
+    "log_every_n_steps", "max_steps", "max_time", "num_nodes", "precision", "sync_batchnorm", "val_check_interval",
+}  # fmt: skip
+WRONG_VALUE = re.compile(
+    r'key "([\w.]+)":.*?(?:Subtypes: \[(.*?)\] Errors|Expected an? (.*?)\.? (?:Got|Given)).*[Vv]alue: (.*)'
+)
+INSTEAD = {
+    "trainer.gradient_clip_val": "the engine clips by player: --model.clip=1.0",
+    "trainer.gradient_clip_algorithm": "the engine clips by player's norm: --model.clip=1.0",
+    "trainer.accumulate_grad_batches": "the engine accumulates within an iteration: --model.accumulate=2",
+    "trainer.max_epochs": "the budget is counted in iterations: --trainer.max_steps=1000",
+    "trainer.strategy": "several processes always train by genlit's own strategy: --trainer.devices=2",
+    "trainer.fast_dev_run": "two iterations of everything: --smoke",
+}
+
+
+@dataclass
+class Run:
+    """What a run keeps and shows.
+
+    Args:
+        checkpoint_every: iterations between checkpoints.
+        checkpoint_minutes: minutes between checkpoints, besides.
+        keep: newest checkpoints that are kept.
+        pictures_every: iterations between pictures.
+        pictures: images in a grid.
+        wandb: where Weights & Biases records go; auto is online where a key is found, else offline.
+        project: Weights & Biases' project.
+        tags: Weights & Biases' tags.
+        progress: whether a progress bar is shown.
+    """
+
+    checkpoint_every: int = 1000
+    checkpoint_minutes: float | None = 10
+    keep: int = 2
+    pictures_every: int = 1000
+    pictures: int = 64
+    wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
+    project: str = "genlit"
+    tags: list[str] | None = None
+    progress: bool = True
+
+
+@dataclass
+class Claim:
+    """What an experiment claims, for `genlit eval` to check.
+
+    Args:
+        metric: its name in the table of `genlit eval`.
+        at_most: the upper bound.
+        at_least: the lower bound.
+    """
+
+    metric: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+
+def folders(kind: Literal["experiments", "configs"]) -> list[Path]:
+    """Where configuration files lie: the working directory's folder, then the checkout's."""
+    return [Path(kind), Path(__file__).parents[1] / kind]
+
+
+def find(kind: Literal["experiments", "configs"], name: str) -> Path:
+    """The YAML file of an experiment or overlay: a path, or a name such as `dcgan` or `trainer/gpu`."""
+    if Path(name).suffix in (".yaml", ".yml"):
+        places = [Path(name)]
+    else:
+        places = [folder / f"{name}.yaml" for folder in folders(kind)]
+    if found := next((place for place in places if place.is_file()), None):
+        return found
+    there = listed(kind)
+    near = get_close_matches(name, there, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(there)}"
+    raise GenlitError(f"there is no file {places[0]}: {hint}")
+
+
+def listed(kind: Literal["experiments", "configs"]) -> list[str]:
+    """Names of all experiments or overlays."""
+    names = {p.relative_to(f).with_suffix("").as_posix() for f in folders(kind) for p in f.rglob("*.yaml")}
+    return sorted(name for name in names if not name.startswith("runs/"))
+
+
+def compose(experiment: str, overlays: list[str]) -> list[Path]:
+    """The files of a configuration, in order."""
+    file = find("experiments", experiment)
+    named = read(file).get("overlays") or []
+    return [
+        find("configs", "base"),
+        *(find("configs", n) for n in named),
+        file,
+        *(find("configs", n) for n in overlays),
+    ]
+
+
+def read(file: Path) -> dict[str, Any]:
+    """A YAML file as plain containers, its interpolations unresolved."""
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    except (OSError, ValueError, OmegaConfBaseException, RecursionError) as error:
+        raise GenlitError(f"{file} cannot be read: {_line(error)}") from error
+    except Exception as error:  # the YAML library's errors share no base with any of these
+        raise GenlitError(f"{file} is not valid YAML: {_line(error)}") from error
+    if not isinstance(content, dict):
+        raise GenlitError(f"{file} is not a configuration: it must hold `key: value` lines")
+    return content
+
+
+def merged(files: list[Path]) -> dict[str, Any]:
+    """The files' content, later ones winning, untyped and unresolved: enough to list an experiment."""
+    return OmegaConf.to_container(OmegaConf.merge(*(read(file) for file in files)), resolve=False)
+
+
+def trust(packages: Iterable[str]) -> None:
+    """Offers the models and sources of the user's own packages, which runs their code."""
+    for package in packages:
+        try:
+            _TRUSTED.append(importlib.import_module(package))
+        except ImportError as error:
+            raise GenlitError(f"--trust: the package '{package}' cannot be imported: {error}") from error
+
+
+def parse(files: list[Path], flags: list[str]) -> Namespace:
+    """The resolved configuration.
+
+    Raises:
+        GenlitError: an unknown key or class, a value of the wrong type, a number that is not finite.
+    """
+    _refuse_replaced(files, flags)
+    parser = _parser(_named("model", files, flags), _named("data", files, flags))
+    arguments = [f"--config={file}" for file in files] + flags
+    OmegaConf.clear_resolver("oc.env")  # a secret of the environment must not reach a configuration that is saved
+    try:
+        config = parser.parse_args(arguments)
+    except (ArgumentError, OmegaConfBaseException) as error:
+        raise GenlitError(_explained(str(error), parser)) from error
+    for key, value in vars(config.as_flat()).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise GenlitError(f"{key}: {value} is not a finite number")
+    return config
+
+
+def dump(config: Namespace) -> dict[str, Any]:
+    """The configuration as plain containers, for a file."""
+    plain = config.clone().as_dict()
+    plain.pop("config", None)
+    return _plain(plain)
+
+
+def source(config: Namespace) -> Source:
+    """The data, arranged as the model needs it."""
+    data = offered("data", config.data.name)(**_arguments(config.data), seed=config.seed)
+    return data.require(offered("model", config.model.name).needs)
+
+
+def model(config: Namespace, data: Source) -> GenerativeModel:
+    """The model, shaped by the data."""
+    return offered("model", config.model.name)(data.shape, **_arguments(config.model), seed=config.seed)
+
+
+def offered(kind: Literal["model", "data"], name: str) -> type:
+    """The class that `model.name` or `data.name` means.
+
+    Raises:
+        GenlitError: neither genlit nor a trusted package offers it; the nearest name is given.
+    """
+    base, own = {"model": (GenerativeModel, genlit.models), "data": (Source, genlit.data)}[kind]
+    named = {name: thing for module in [*_TRUSTED, own] for name, thing in vars(module).items()}
+    classes = {n: c for n, c in named.items() if isinstance(c, type) and issubclass(c, base) and c is not base}
+    if name not in classes:
+        near = get_close_matches(str(name), classes, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(classes))}"
+        raise GenlitError(f"{kind}.name: there is no {kind} '{name}'; {hint} (your own package: --trust=PACKAGE)")
+    return classes[name]
+
+
+def _parser(model: type[GenerativeModel], data: type[Source]) -> ArgumentParser:
+    parser = ArgumentParser(prog="genlit train EXP", parser_mode="omegaconf+", exit_on_error=False, add_help=True)
+    parser.add_argument("--config", action=ActionConfigFile, help="further files, before the flags that follow")
+    parser.add_argument("--overlays", type=list[str] | None, help="overlays that come before the experiment")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the initial weights, the data order and all draws")
+    parser.add_argument("--claim", type=Claim | None, default=None, help="what the experiment claims")
+    parser.add_argument("--cost", type=str | None, default=None, help="what the experiment costs, in words")
+    parser.add_argument("--model.name", type=str, required=True, help="a class of genlit.models")
+    parser.add_argument("--data.name", type=str, required=True, help="a class of genlit.data")
+    parser.add_class_arguments(model, "model", skip={"shape", "seed"})
+    parser.add_class_arguments(data, "data", skip={"seed"})
+    parser.add_class_arguments(Run, "run")
+    parser.add_class_arguments(Trainer, "trainer", skip=_other_trainer_options())
+    return parser
+
+
+def _other_trainer_options() -> set[str]:
+    return set(inspect.signature(Trainer.__init__).parameters) - TRAINER - {"self"}
+
+
+def _named(kind: Literal["model", "data"], files: list[Path], flags: list[str]) -> type:
+    """The class that the last of files and flags names."""
+    sections = [read(file).get(kind) for file in files]
+    names = [section["name"] for section in sections if isinstance(section, dict) and "name" in section]
+    names += [value for key, value in _pairs(flags) if key == f"{kind}.name"]
+    if not names:
+        raise GenlitError(f"{files[-1]} names no {kind}: write `{kind}:` and under it `name: ...`")
+    return offered(kind, names[-1])
+
+
+def _refuse_replaced(files: list[Path], flags: list[str]) -> None:
+    """Options of Lightning's whose work the engine does: each is refused with what to write instead."""
+    given = {flag for flag, _ in _pairs(flags)}
+    for file in files:
+        given |= {f"trainer.{key}" for key in read(file).get("trainer") or {}}
+    for key, remedy in INSTEAD.items():
+        if key in given:
+            raise GenlitError(f"{key} is not offered: {remedy}")
+
+
+def _pairs(flags: list[str]) -> Iterator[tuple[str, str]]:
+    """(key, value) of `--key=value` and `--key value`."""
+    for flag, following in pairwise([*flags, ""]):
+        if flag.startswith("--"):
+            key, equals, value = flag[2:].partition("=")
+            yield key, value if equals else following
+
+
+def _arguments(section: Namespace) -> dict[str, Any]:
+    return {key: value for key, value in section.as_dict().items() if key != "name"}
+
+
+def _explained(message: str, parser: ArgumentParser) -> str:
+    """The parser's message as one sentence: an unknown key with the nearest, a wrong value with what is expected."""
+    message = " ".join(message.split())
+    if wrong := WRONG_VALUE.search(message):
+        key, several, single, value = wrong.groups()
+        kind = (several or single).replace("<class '", "").replace("'>", "").replace("typing.", "")
+        return f"{key}: {value} is not of the type {kind.replace(', NoneType', ' or null')}"
+    message = re.sub(r"Group '([\w.]+)' does not accept option '([\w.]+)'", r"unknown key \1.\2", message)
+    keys = [action.dest for action in parser._actions]
+    unknown = re.search(r"(?:[Uu]nrecognized arguments?: -*|[Kk]ey |[Oo]ption )['\"]?([\w.]+)", message)
+    near = get_close_matches(unknown[1], keys, n=1) if unknown and unknown[1] not in keys else []
+    return message + (f" (did you mean '{near[0]}'?)" if near else "")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Namespace):
+        value = vars(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

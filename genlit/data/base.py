@@ -1,0 +1,284 @@
+"""What all sources share: the store, the split, the loaders and the transform that runs on the device."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from genlit.data.images import FITS, Fit
+from genlit.data.order import ClockedBatches, OrderedBatches
+from genlit.data.store import IMAGES, LAYOUT, Contents, Store, obtain
+from genlit.engine.preempt import shield
+from genlit.errors import GenlitError
+
+
+class Rows(Dataset):
+    """Rows of a split: a list of row arrays, one per stream, becomes one batch of numpy columns.
+
+    Args:
+        store: where the rows lie.
+        split: a split of the store.
+        spans: which rows of each stream take part.
+    """
+
+    def __init__(self, store: Store, split: str, spans: list[range]):
+        self.store, self.split, self.spans = store, split, spans
+
+    @property
+    def streams(self) -> list[dict[str, np.ndarray | list[str]]]:
+        """The columns of each stream, over all rows of the split."""
+        return self.store.splits[self.split]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of rows of each stream."""
+        return [len(span) for span in self.spans]
+
+    def __len__(self) -> int:
+        return max(self.sizes)
+
+    def __getitem__(self, rows: list[np.ndarray]) -> dict[str, np.ndarray | list[str]]:
+        batch = {}
+        for stream, span, chosen in zip(self.streams, self.spans, rows, strict=True):
+            batch |= {name: _take(column, chosen + span.start) for name, column in stream.items()}
+        return batch
+
+
+class Source(LightningDataModule):
+    """A source of images: decoded once into a store, read in an order that only the seed and the iteration fix.
+
+    Args:
+        size: side in pixels to which images are brought; None keeps theirs, on which all must then agree.
+        fit: crop (shorter side to `size`, centre kept), pad (longer side to `size`, black around) or stretch.
+        upscale: whether images smaller than `size` are enlarged rather than refused.
+        batch_size: images per iteration, over all processes and accumulated micro-batches.
+        mirror: whether training images are flipped left to right, each with probability 1/2.
+        binarize: pixels become -1 or +1: dynamic (+1 with probability u/255 for the byte u) or threshold (u > 127).
+        holdout: share of the training rows, the last ones, kept for validation where the source has no such split.
+        workers: processes that read batches; 0 reads in the training process, which is fastest for what fits in memory.
+        seed: fixes the order.
+        root: folder of the decoded stores; by default the variable GENLIT_DATA, else ~/.cache/genlit.
+
+    Raises:
+        GenlitError: an argument is out of its range.
+    """
+
+    resample: ClassVar[Image.Resampling] = Image.Resampling.LANCZOS
+    remedies: ClassVar[dict[str, str]] = {}
+
+    def __init__(
+        self,
+        size: int | None = None,
+        fit: Literal["crop", "pad", "stretch"] = "crop",
+        upscale: bool = False,
+        batch_size: int = 64,
+        mirror: bool = False,
+        binarize: Literal["dynamic", "threshold"] | None = None,
+        holdout: float = 0.05,
+        workers: int = 0,
+        seed: int = 0,
+        root: str | None = None,
+    ):
+        super().__init__()
+        _require("size", size, size is None or size >= 1, "at least 1")
+        _require("fit", fit, fit in FITS, "crop, pad or stretch")
+        _require("batch_size", batch_size, batch_size >= 1, "at least 1")
+        _require("binarize", binarize, binarize in (None, "dynamic", "threshold"), "dynamic, threshold or null")
+        _require("holdout", holdout, 0 <= holdout < 1, "at least 0 and below 1")
+        _require("workers", workers, workers >= 0, "at least 0")
+        _require("seed", seed, seed >= 0, "at least 0")
+        self.fit = Fit(size, fit, upscale, self.resample)
+        self.batch_size, self.mirror, self.binarize, self.holdout = batch_size, mirror, binarize, holdout
+        self.workers, self.seed = workers, seed
+        self.root = Path(root or os.environ.get("GENLIT_DATA") or "~/.cache/genlit").expanduser()
+        self.needs: tuple[str, ...] = ()
+        self._store: Store | None = None
+
+    def require(self, needs: Iterable[str]) -> Self:
+        """Say which columns the model reads; a source that has two arrangements chooses by them."""
+        self.needs, self._store = tuple(needs), None
+        return self
+
+    def identity(self) -> object:
+        """Give plain data that change whenever the decoded content would, the shared arguments aside."""
+        raise NotImplementedError
+
+    def contents(self) -> Contents:
+        """Read the source."""
+        raise NotImplementedError
+
+    def prepare_data(self) -> None:
+        """Build or open the store; may be called by any process at any time.
+
+        Raises:
+            GenlitError: the data cannot be read, or lack what the model needs.
+        """
+        if self._store is None:
+            store = obtain(self._folder(), self.contents)
+            self._refuse_lacking(_columns(store))
+            self._store = store
+
+    @property
+    def store(self) -> Store:
+        """The opened store."""
+        self.prepare_data()
+        return self._store
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        columns = _columns(self.store)
+        return next(columns[name].shape[1:] for name in IMAGES if name in columns)
+
+    @property
+    def classes(self) -> list[str]:
+        """Name of each label; empty where there are none."""
+        return self.store.meta["classes"]
+
+    @property
+    def attribute_names(self) -> list[str]:
+        """Name of each attribute; empty where there are none."""
+        return self.store.meta["attributes"]
+
+    def paired(self, split: str) -> bool:
+        """Tell whether `a` and `b` of one row are counterparts."""
+        return any({"a", "b"} <= set(stream) for stream in self.rows(split).streams)
+
+    def rows(self, split: Literal["train", "val", "test"]) -> Rows:
+        """Give the rows of a split.
+
+        Raises:
+            GenlitError: the data have no such split.
+        """
+        splits = self.store.splits
+        stored = split if split in splits or split != "val" else "train"
+        if stored not in splits:
+            raise GenlitError(f"{self._name} has no {split} split: add one, or evaluate on val.")
+        spans = [self._span(split, len(next(iter(stream.values())))) for stream in splits[stored]]
+        return Rows(self.store, stored, spans)
+
+    @property
+    def train_size(self) -> int:
+        """Number of training images, of the larger set where there are two: an epoch."""
+        return len(self.rows("train"))
+
+    def loader(self, split: Literal["train", "val", "test"]) -> DataLoader:
+        """Give a loader of a split: train is endless, val and test give every row once, in order."""
+        rows, rank, world = self.rows(split), *self._rank_and_world()
+        if split == "train":
+            sampler = ClockedBatches(rows.sizes, self.batch_size, self.seed, rank, world, self._iteration)
+        else:
+            sampler = OrderedBatches(rows.sizes, self.batch_size, rank, world)
+        return self._loader(rows, sampler)
+
+    def train_dataloader(self) -> DataLoader:
+        """Give the endless training batches of this process: uint8 images, int64 labels, float32 attributes, text."""
+        return self.loader("train")
+
+    def val_dataloader(self) -> DataLoader:
+        """Give this process's share of the validation batches."""
+        return self.loader("val")
+
+    def test_dataloader(self) -> DataLoader:
+        """Give this process's share of the test batches."""
+        return self.loader("test")
+
+    def transform(self, batch: dict[str, Any], training: bool) -> dict[str, Any]:
+        """Bring a batch from bytes to what models read, on its device, by torch's global random numbers.
+
+        x = (u / 255 - 1/2) / (1/2), in [-1, 1]; images that are real numbers already keep their values. Where an image
+        has several captions (lines), one is drawn in training and the first is given otherwise.
+
+        Args:
+            batch: uint8 or real images (B, C, H, W) under `image`, `a`, `b`; other columns of B rows.
+            training: whether the draws of training (mirror, caption) are made.
+        """
+        images = {name: self._real(batch[name], training) for name in IMAGES if name in batch}
+        text = {"text": [_caption(lines, training) for lines in batch["text"]]} if "text" in batch else {}
+        return batch | images | text
+
+    def _real(self, x: Tensor, training: bool) -> Tensor:
+        dtype = torch.get_default_dtype()
+        if x.is_floating_point():
+            return x.to(dtype)
+        if self.mirror and training:
+            flipped = torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5
+            x = torch.where(flipped, x.flip(-1), x)
+        if self.binarize == "threshold":
+            return (x > 127).to(dtype).mul_(2).sub_(1)
+        if self.binarize == "dynamic":
+            return torch.bernoulli(x.to(dtype).div_(255)).mul_(2).sub_(1)
+        return x.to(dtype).div_(255).sub_(0.5).div_(0.5)
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def _folder(self) -> Path:
+        content = json.dumps([LAYOUT, self._name, self.identity(), astuple(self.fit)], sort_keys=True)
+        return self.root / f"{self._name.lower()}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+
+    def _refuse_lacking(self, columns: dict[str, Any]) -> None:
+        for need in self.needs:
+            if need not in columns:
+                remedy = self.remedies.get(need, f"choose a source that has `{need}`, or another model")
+                raise GenlitError(
+                    f"The model needs `{need}`, and {self._name} has only {', '.join(sorted(columns))}: {remedy}."
+                )
+
+    def _span(self, split: str, n: int) -> range:
+        if split == "test" or "val" in self.store.splits:
+            return range(n)
+        kept = n - self._held(n)
+        return range(kept) if split == "train" else range(kept, n)
+
+    def _held(self, n: int) -> int:
+        group = self.store.meta["group"]
+        return group * max(1, round(n * self.holdout / group)) if self.holdout else 0
+
+    def _rank_and_world(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _iteration(self) -> int:
+        return self.trainer.global_step if self.trainer else 0
+
+    def _loader(self, rows: Rows, sampler: Sampler) -> DataLoader:
+        return DataLoader(
+            rows,
+            batch_size=None,
+            sampler=sampler,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            timeout=120 if self.workers else 0,
+            worker_init_fn=shield,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # its own: a loader draws a seed when it starts
+        )
+
+
+def _require(key: str, value: object, valid: bool, rule: str) -> None:
+    if not valid:
+        raise GenlitError(f"data.{key} is {value}: it must be {rule}.")
+
+
+def _take(column: np.ndarray | list[str], rows: np.ndarray) -> np.ndarray | list[str]:
+    return [column[row] for row in rows] if isinstance(column, list) else column.take(rows, axis=0)
+
+
+def _columns(store: Store) -> dict[str, np.ndarray | list[str]]:
+    return {name: column for stream in store.splits["train"] for name, column in stream.items()}
+
+
+def _caption(lines: str, training: bool) -> str:
+    captions = lines.split("\n")
+    return captions[int(torch.randint(len(captions), ())) if training and len(captions) > 1 else 0]

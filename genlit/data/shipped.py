@@ -1,0 +1,129 @@
+"""The two sets that come with genlit: digits and emoji."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from genlit.data.base import Source
+from genlit.data.images import pixels
+from genlit.data.store import Contents, Stream, sha256
+from genlit.errors import GenlitError
+
+ASSETS = Path(__file__).parent / "assets"
+STYLES = ("noto", "twemoji", "fluent")
+
+
+def tiles(path: Path, columns: int) -> np.ndarray:
+    """Cut a sheet of square tiles, read row by row, into uint8 (N, C, H, W)."""
+    sheet = pixels(Image.open(path))
+    side = sheet.shape[2] // columns
+    cut = sheet.reshape(len(sheet), -1, side, columns, side)
+    return np.ascontiguousarray(cut.transpose(1, 3, 0, 2, 4)).reshape(-1, len(sheet), side, side)
+
+
+class Digits(Source):
+    """The first 10,000 training and 2,000 test images of MNIST: 28 x 28, grey, brought to other sizes bilinearly.
+
+    Args:
+        upscale: whether sizes above 28 are allowed.
+        kwargs: those of Source.
+    """
+
+    resample = Image.Resampling.BILINEAR
+
+    def __init__(self, upscale: bool = True, **kwargs: Any):
+        super().__init__(upscale=upscale, **kwargs)
+
+    def identity(self) -> object:
+        """Give the checksums of the shipped files."""
+        return [sha256(path) for path in sorted((ASSETS / "digits").iterdir())]
+
+    def contents(self) -> Contents:
+        """Read the shipped files."""
+        return Contents({split: [self._stream(split)] for split in ("train", "test")}, [str(d) for d in range(10)])
+
+    def _stream(self, split: str) -> Stream:
+        images = tiles(ASSETS / "digits" / f"{split}.png", columns=100)
+        labels = np.fromfile(ASSETS / "digits" / f"{split}.labels", np.uint8).astype(np.int64)
+        return {"image": self.fit.arrays(images, "Digits"), "label": labels}
+
+
+class Emoji(Source):
+    """1,599 emoji in three styles of drawing, 64 x 64 RGB on white; every eighth emoji is for the test.
+
+    A model that needs `a` and `b` gets two styles, unpaired in training and paired in the test. Any other gets all
+    three as one set, with labels and the caption "{name}, {keywords}, in {style} style".
+
+    Args:
+        domains: the styles of `a` and `b`: two of noto, twemoji, fluent.
+        label: what `label` tells: the category (8 classes) or the style (3 classes).
+        kwargs: those of Source.
+
+    Raises:
+        GenlitError: `domains` are not two different styles.
+    """
+
+    def __init__(
+        self,
+        domains: tuple[str, str] = ("noto", "twemoji"),
+        label: Literal["category", "style"] = "category",
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if len(set(domains)) != 2 or not set(domains) <= set(STYLES):
+            raise GenlitError(f"data.domains is {list(domains)}: it must be two of {', '.join(STYLES)}.")
+        if label not in ("category", "style"):
+            raise GenlitError(f"data.label is {label}: it must be category or style.")
+        self.domains, self.label = tuple(domains), label
+
+    def identity(self) -> object:
+        """Give the checksums of the shipped files and the arrangement."""
+        arrangement = self.domains if self._translating else self.label
+        return [arrangement, *(sha256(path) for path in sorted((ASSETS / "emoji").iterdir()))]
+
+    def contents(self) -> Contents:
+        """Read the shipped files."""
+        emoji = json.loads((ASSETS / "emoji" / "emoji.json").read_text(encoding="utf-8"))
+        rows = {split: [k for k, one in enumerate(emoji) if one["split"] == split] for split in ("train", "test")}
+        return self._two_domains(rows) if self._translating else self._all_styles(emoji, rows)
+
+    @property
+    def _translating(self) -> bool:
+        return bool({"a", "b"} & set(self.needs))
+
+    def _two_domains(self, rows: dict[str, list[int]]) -> Contents:
+        a, b = (_sheet(style) for style in self.domains)
+        train = [{"a": self._fitted(a[rows["train"]])}, {"b": self._fitted(b[rows["train"]])}]
+        test = [{"a": self._fitted(a[rows["test"]]), "b": self._fitted(b[rows["test"]])}]
+        return Contents({"train": train, "test": test})
+
+    def _all_styles(self, emoji: list[dict], rows: dict[str, list[int]]) -> Contents:
+        sheets = np.stack([_sheet(style) for style in STYLES], axis=1)
+        categories = sorted({one["category"] for one in emoji})
+
+        def stream(chosen: list[int]) -> Stream:
+            category = np.repeat([categories.index(emoji[k]["category"]) for k in chosen], len(STYLES))
+            style = np.tile(np.arange(len(STYLES)), len(chosen))
+            return {
+                "image": self._fitted(sheets[chosen].reshape(-1, *sheets.shape[2:])),
+                "label": category if self.label == "category" else style,
+                "text": [_caption(emoji[k], style) for k in chosen for style in STYLES],
+            }
+
+        classes = categories if self.label == "category" else list(STYLES)
+        return Contents({split: [stream(chosen)] for split, chosen in rows.items()}, classes, group=len(STYLES))
+
+    def _fitted(self, images: np.ndarray) -> Any:
+        return self.fit.arrays(images, "Emoji")
+
+
+def _sheet(style: str) -> np.ndarray:
+    return tiles(ASSETS / "emoji" / f"{style}.webp", columns=40)
+
+
+def _caption(emoji: dict, style: str) -> str:
+    keywords = (word.replace("_", " ") for word in emoji["keywords"])
+    return ", ".join(dict.fromkeys([emoji["name"], *keywords, f"in {style} style"]))

@@ -1,0 +1,1 @@
+"""What every model's training stands on: the clock, gradient synchronisation, averaging, safety."""

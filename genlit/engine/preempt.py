@@ -1,0 +1,131 @@
+"""Leaving when the cluster or the user asks: at an iteration's end, with a checkpoint and the right exit code."""
+
+import logging
+import os
+import signal
+import subprocess
+import threading
+from types import FrameType
+from typing import Any
+
+from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from genlit.engine.checkpoint import Checkpoints, agree, validation_follows
+
+log = logging.getLogger("genlit")
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+
+class Preempted(SystemExit):
+    """Ends the process with an exit code a scheduler understands: 128 + signal, or 0 when the job is queued again.
+
+    Args:
+        code: the exit code.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+
+
+class Preemption(Callback):
+    """Turns SIGTERM, SIGUSR1 and SIGINT into a checkpoint at the next iteration boundary and an exit.
+
+    The exit code is 143 for SIGTERM, 130 for SIGINT and 138 for SIGUSR1; SIGUSR1 under SLURM queues the job again and
+    exits with 0. A second SIGINT interrupts at once. Before training there is nothing to save: a signal exits at once.
+    A signal to any process stops all of them at the same iteration.
+    """
+
+    def __init__(self) -> None:
+        self._signal = 0
+        self._training = False
+        self._previous: dict[int, Any] = {}
+        self._owner = 0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Take the signals over."""
+        # Lightning's SIGTERM handler and its broadcast in every iteration deadlock when every process gets the signal.
+        trainer._signal_connector.register_signal_handlers = _nothing
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing
+        self._owner = os.getpid()
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {number: signal.signal(number, self._receive) for number in SIGNALS}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """From here on, a signal waits for the iteration's end."""
+        self._training = True
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
+        """Leave if any process was told to.
+
+        Raises:
+            Preempted: after the checkpoint has been saved.
+        """
+        number = agree(trainer, self._signal)
+        if number and trainer.global_step != trainer.max_steps:  # the last iteration ends the run by itself
+            self._leave(trainer, number)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Give the signals back."""
+        self._restore()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Give the signals back."""
+        self._restore()
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._owner:  # a forked data worker: its parent decides
+            return
+        if not self._training:
+            raise Preempted(128 + number)
+        if self._signal and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._signal = number
+
+    def _leave(self, trainer: Trainer, number: int) -> None:
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, Checkpoints):
+                callback.save(trainer, owes_validation=validation_follows(trainer))
+        code = _requeue(trainer) if number == signal.SIGUSR1 and "SLURM_JOB_ID" in os.environ else 128 + number
+        log.warning("stopped by %s at iteration %d", signal.Signals(number).name, trainer.global_step)
+        # The launching process kills everything, itself included, when one that it started ends with a code above 0.
+        raise Preempted(0 if _launched(trainer) else code)
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous, self._signal, self._training = {}, 0, False
+
+
+def shield(worker: int) -> None:
+    """Let a data worker outlive a signal to the whole process group, so that its parent reaches the iteration's end.
+
+    Pass it as `worker_init_fn`. The first SIGTERM is the cluster's and is ignored; a second, the parent's, ends it.
+
+    Args:
+        worker: its index.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+
+
+def _nothing() -> None:
+    pass
+
+
+def _launched(trainer: Trainer) -> bool:
+    return trainer.local_rank > 0 and isinstance(trainer.strategy.cluster_environment, LightningEnvironment)
+
+
+def _requeue(trainer: Trainer) -> int:
+    if not trainer.is_global_zero:
+        return 0
+    command = ["scontrol", "requeue", os.environ["SLURM_JOB_ID"]]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        log.warning("`%s` failed (%s); queue the job again by hand", " ".join(command), error)
+        return 128 + signal.SIGUSR1
+    return 0

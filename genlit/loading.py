@@ -1,0 +1,32 @@
+"""Trained models from their runs."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from genlit import config, runs
+from genlit.engine import checkpoint
+from genlit.model import GenerativeModel
+
+
+def load(run_or_checkpoint: str | Path, *, device: str = "cpu", trust: Iterable[str] = ()) -> GenerativeModel:
+    """A trained model with its averaged weights, in evaluation mode.
+
+    Args:
+        run_or_checkpoint: a checkpoint, a run folder, or an experiment's name: its newest run's newest good checkpoint.
+        device: where the model goes.
+        trust: packages of the user's own whose models may be built.
+
+    Raises:
+        GenlitError: there is no such run, no good checkpoint in it, or no such model.
+    """
+    config.trust(trust)
+    saved = checkpoint.load(runs.resolve(run_or_checkpoint), map_location="cpu")
+    model = config.offered("model", saved["model"])(**saved["hyper_parameters"] | {"compile": False})
+    model.configure_model()
+    model.load_state_dict(saved["state_dict"])
+    if model.ema:
+        model.ema.exchange(model)
+        model.ema = None
+    return model.requires_grad_(False).eval().to(torch.device(device))

@@ -1,0 +1,84 @@
+"""history.jsonl: every record of a run, one JSON object a line."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger
+
+from genlit.errors import GenlitError
+from genlit.files import write
+
+
+class History(Logger):
+    """Appends every record to `history.jsonl`, flushed line by line, so that a killed run loses none.
+
+    JSON has no word for numbers that are not finite: they are written as null under their key.
+
+    Args:
+        run_folder: where the file lies.
+    """
+
+    def __init__(self, run_folder: str | Path):
+        super().__init__()
+        self.path = Path(run_folder) / "history.jsonl"
+
+    @property
+    def name(self) -> str:
+        return "history"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        return str(self.path.parent)
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Writes nothing: the run folder holds the configuration."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Appends one record; `step` is already in it as `progress/iter`."""
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(_line(metrics))
+        except OSError as error:
+            raise GenlitError(f"cannot write {self.path}: {error.strerror}; free its disk and resume") from error
+
+    def rewind(self, it: int) -> None:
+        """Drops what was recorded after iteration `it` and a torn last line: a resumed run writes them again."""
+        if self.path.exists():
+            kept = [record for record in read(self.path) if record.get("progress/iter", 0) <= it]
+            write(self.path, "".join(map(_line, kept)).encode())
+
+
+def read(path: str | Path) -> list[dict[str, float | None]]:
+    """The records of a history file; a last line torn by a crash is left out.
+
+    Args:
+        path: a `history.jsonl`.
+
+    Raises:
+        GenlitError: for a file that is not there, or a line before the last that is not JSON.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    except OSError as error:
+        raise GenlitError(f"cannot read {path}: {error.strerror}; name the history.jsonl of a run") from error
+    whole = [line for line in lines if line.endswith("\n")]
+    return [_parse(path, number, line) for number, line in enumerate(whole, start=1)]
+
+
+def _line(record: dict[str, float]) -> str:
+    finite = {key: value if value is not None and math.isfinite(value) else None for key, value in record.items()}
+    return json.dumps(finite, allow_nan=False, default=float) + "\n"
+
+
+def _parse(path: Path, number: int, line: str) -> dict[str, float | None]:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise GenlitError(f"{path}, line {number} is not JSON ({line[:40]!r}); remove that line") from error

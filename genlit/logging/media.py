@@ -1,0 +1,91 @@
+"""Pictures for people: grids of images and scatter plots of points."""
+
+import io
+from math import ceil
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Trainer
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
+from torchvision.utils import make_grid
+
+from genlit.files import write
+
+LEGIBLE = 512  # px: grids narrower than this are enlarged
+POINT = (2, 1, 1)  # the shape of a toy "image"
+
+
+def to_pil(images: Tensor, columns: int = 8) -> Image.Image:
+    """Arranges images in a grid, small ones enlarged by a whole factor.
+
+    u = round(255 (x + 1) / 2), x clamped to [-1, 1] and NaN shown as grey.
+
+    Args:
+        images: (N, C, H, W) in [-1, 1]; of C other than 1, 3 or 4 the first channel is shown; points (N, 2, 1, 1)
+            become a scatter plot.
+        columns: images in a row.
+    """
+    if images.shape[1:] == POINT:
+        return scatter(images)
+    if images.shape[1] not in (1, 3, 4):
+        images = images[:, :1]
+    columns = min(columns, len(images))
+    pixels = _enlarged(_uint8(images), ceil(LEGIBLE / (columns * images.shape[-1])))
+    return to_pil_image(make_grid(pixels, nrow=columns, pad_value=255))
+
+
+def single(image: Tensor) -> Image.Image:
+    """One image, (C, H, W) in [-1, 1], in its own size."""
+    return to_pil_image(_uint8(image))
+
+
+def scatter(points: Tensor) -> Image.Image:
+    """Plots points of the plane, on axes of ±1.5 or as wide as they reach.
+
+    Args:
+        points: (N, 2, 1, 1).
+    """
+    x, y = points.detach().float().nan_to_num().cpu().flatten(1).unbind(1)
+    reach = max(1.5, 1.05 * float(torch.cat([x, y]).abs().max()))
+    figure = Figure(figsize=(LEGIBLE / 100, LEGIBLE / 100), dpi=100)
+    axes = figure.subplots()
+    axes.scatter(x, y, s=4, alpha=0.6)
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return Image.open(buffer).convert("RGB")
+
+
+def log_pictures(trainer: Trainer, pictures: dict[str, Image.Image], record: dict[str, float]) -> None:
+    """Saves `pictures/<name>/it-<iteration>.png` in the run folder and hands them to the loggers that show pictures.
+
+    Args:
+        trainer: of the run; other processes than the first do nothing.
+        pictures: by name.
+        record: the `progress/` axes that they are shown over.
+    """
+    if not trainer.is_global_zero:
+        return
+    for name, picture in pictures.items():
+        write(Path(trainer.default_root_dir, "pictures", name, f"it-{trainer.global_step:08d}.png"), png(picture))
+    for logger in trainer.loggers:
+        if hasattr(logger, "log_pictures"):
+            logger.log_pictures(pictures, record)
+
+
+def png(picture: Image.Image) -> bytes:
+    """A picture as the content of a PNG file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _uint8(images: Tensor) -> Tensor:
+    return images.detach().float().nan_to_num().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8).cpu()
+
+
+def _enlarged(pixels: Tensor, factor: int) -> Tensor:
+    return pixels.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)

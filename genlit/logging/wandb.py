@@ -1,0 +1,180 @@
+"""The W&B dashboard: online when a key is found, else offline; it never asks, and never stops a run."""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import wandb
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
+from PIL import Image
+
+from genlit.files import write
+
+log = logging.getLogger("genlit")
+
+SECRET = re.compile("key|token|secret|password", re.IGNORECASE)
+
+# Console, code, command line and installed packages may hold secrets: none of them is recorded.
+SETTINGS = {
+    "console": "off",
+    "save_code": False,
+    "disable_code": True,
+    "disable_git": True,
+    "x_disable_meta": True,
+    "x_save_requirements": False,
+    "silent": True,
+    "finish_timeout": 60,  # s: what is not uploaded by then stays on disk, for `wandb sync`
+}
+
+
+class Dashboard(Logger):
+    """Sends records and pictures to a W&B run; an error there is told once and training goes on.
+
+    W&B's own step is left to count records: it refuses to go backwards, as a resumed run does. Everything is shown
+    over `progress/images`, which every record must carry.
+
+    Args:
+        run: a W&B run that has started.
+    """
+
+    def __init__(self, run: wandb.Run):
+        super().__init__()
+        self.run = run
+        self._told = False
+        run.define_metric("progress/*")
+        run.define_metric("*", step_metric="progress/images")
+
+    @property
+    def name(self) -> str:
+        return self.run.project
+
+    @property
+    def version(self) -> str:
+        return self.run.id
+
+    @property
+    def url(self) -> str | None:
+        """Where the run is shown; None offline."""
+        return None if self.run.offline else self.run.url
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Sends nothing: the configuration went with the start of the run."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Sends one record."""
+        with self._forgiving():
+            self.run.log(dict(metrics))
+
+    @rank_zero_only
+    def log_pictures(self, pictures: dict[str, Image.Image], record: dict[str, float]) -> None:
+        """Sends pictures by name, with the record's `progress/` axes beside them: W&B adds none to media."""
+        axes = {key: value for key, value in record.items() if key.startswith("progress/")}
+        with self._forgiving():
+            self.run.log({f"pictures/{name}": wandb.Image(picture) for name, picture in pictures.items()} | axes)
+
+    @rank_zero_only
+    def finish(self, exit_code: int = 0) -> None:
+        """Uploads what is left and closes the run; done at the exit of the program if not before."""
+        with self._forgiving():
+            self.run.finish(exit_code=exit_code)
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # whatever W&B raises, it is not worth a training run
+            if not self._told:
+                log.warning("W&B failed (%s: %s); training goes on, see history.jsonl", type(error).__name__, error)
+            self._told = True
+
+
+def dashboard(
+    run_folder: str | Path,
+    mode: Literal["auto", "online", "offline", "disabled"] = "auto",
+    *,
+    project: str = "genlit",
+    name: str | None = None,
+    config: dict[str, Any] | None = None,
+    tags: tuple[str, ...] = (),
+    timeout: float = 20,
+) -> Dashboard | None:
+    """Starts the W&B run of a run folder, or continues the one whose id lies there in `wandb-id.txt`.
+
+    Args:
+        run_folder: also takes W&B's files, under `wandb/`.
+        mode: auto is online when W&B finds a key (environment, netrc, its settings) and offline otherwise; online falls
+            back to offline with a warning.
+        project: W&B's project.
+        name: shown for the run.
+        config: the configuration as written, unresolved; secrets in it are redacted.
+        tags: of the run.
+        timeout: seconds to wait for the server at the start.
+
+    Returns:
+        None when disabled, in every process but the first, and with a warning where W&B does not run at all.
+    """
+    if "disabled" in (mode, os.environ.get("WANDB_MODE")) or rank_zero_only.rank:
+        return None
+    id_file = Path(run_folder, "wandb-id.txt")
+    options = {
+        "dir": str(run_folder),
+        "id": id_file.read_text().strip() if id_file.exists() else None,
+        "project": project,
+        "name": name,
+        "config": redact(config or {}),
+        "tags": list(tags),
+        "resume": "allow",
+        "reinit": "create_new",
+        "settings": wandb.Settings(**SETTINGS, init_timeout=timeout),
+    }
+    run = _online(options, asked=mode == "online") if mode != "offline" else None
+    run = run or _offline(options)
+    if run is None:
+        return None
+    write(id_file, run.id.encode())  # a W&B sweep gives an id of its own
+    return Dashboard(run)
+
+
+def redact(config: dict[str, Any]) -> dict[str, Any]:
+    """A copy of a configuration in which what is called key, token, secret or password is not shown."""
+    return {key: "<redacted>" if SECRET.search(str(key)) else _redacted(value) for key, value in config.items()}
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return redact(value)
+    return [_redacted(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _online(options: dict[str, Any], asked: bool) -> wandb.Run | None:
+    """An online run; None where there is no key or no server."""
+    try:
+        wandb.setup(wandb.Settings(silent=True))  # else the login waits for the server, to print a name
+        if wandb.login(prompt=False, verify=False):
+            return wandb.init(mode="online", **options)
+        reason = "no API key was found, or WANDB_MODE says so"
+    except Exception as error:  # a bad key, no network, a dead server: each raises its own
+        asked, reason = True, _first_line(error)
+        wandb.teardown()  # the failed run still holds the id
+    if asked:
+        log.warning("W&B is offline: %s; upload later with `wandb sync`", reason)
+    return None
+
+
+def _offline(options: dict[str, Any]) -> wandb.Run | None:
+    """An offline run; None where W&B's own process cannot start."""
+    try:
+        return wandb.init(mode="offline", **options)
+    except Exception as error:
+        log.warning("W&B does not run here: %s; training goes on, see history.jsonl", _first_line(error))
+        return None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

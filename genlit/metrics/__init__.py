@@ -1,0 +1,1 @@
+"""Metrics of trained models; their names carry the protocol."""

@@ -1,0 +1,149 @@
+"""CycleGAN: translation between two sets of images without pairs."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss
+
+from genlit.errors import GenlitError
+from genlit.losses.adversarial import LOSSES, LossName
+from genlit.model import Batch, GenerativeModel, Turn
+from genlit.models.pool import ImagePool
+from genlit.nn.initial import normal
+from genlit.nn.norm import InstanceNorm
+
+
+class CycleGAN(GenerativeModel):
+    """G: A → B and F: B → A that fool D_B and D_A and undo each other.
+
+    L = L_GAN(G, D_B) + L_GAN(F, D_A) + λ (‖F(G(a)) − a‖₁ + ‖G(F(b)) − b‖₁) + ½λ (‖G(b) − b‖₁ + ‖F(a) − a‖₁),
+    every norm a mean over images and pixels, λ = 10.
+
+    Zhu et al. 2017, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks", eqs. 1 to 3 and
+    section 5.2 (identity), https://arxiv.org/abs/1703.10593.
+
+    Departs from the paper: a critic sees real and pooled images in one batch, and a generator its input and the other
+    domain's image in one: instance normalisation keeps the images apart, so nothing but the speed changes.
+
+    Args:
+        shape: (C, H, W); H and W multiples of 4.
+        width: channels of the generators' first layer.
+        blocks: residual blocks of a generator: 6 for images of 128 pixels, 9 from 256.
+        critic_width: channels of the critics' first layer.
+        critic_layers: strided layers of a critic; 3 make its receptive field 70x70.
+        pool: generated images that a critic's history holds, per domain and slot; 0 shows it the newest alone.
+        loss: the adversarial pair.
+    """
+
+    players = {"generators": ["to_b", "to_a"], "critics": ["critic_a", "critic_b"]}
+    terms = {"adversarial": 1.0, "cycle": 10.0, "identity": 5.0}
+    needs = ("a", "b")
+    averaged = ("to_b", "to_a")
+    domains = ("a", "b")
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        *,
+        width: int = 64,
+        blocks: int = 9,
+        critic_width: int = 64,
+        critic_layers: int = 3,
+        pool: int = 50,
+        loss: LossName = "least-squares",
+        lr: float | dict[str, float] = 2e-4,
+        **engine,
+    ):
+        super().__init__(shape, lr=lr, **engine)
+        self._refuse_shape(critic_layers)
+        self.loss = LOSSES[loss]
+        channels = self.shape[0]
+        self.to_b, self.to_a = (normal(generator(channels, width, blocks)) for _ in "ba")
+        self.critic_a, self.critic_b = (normal(critic(channels, critic_width, critic_layers)) for _ in "ab")
+        self.pools = {"a": ImagePool(pool), "b": ImagePool(pool)}
+
+    def turns(self, batch: Batch) -> Iterator[Turn]:
+        a, b = batch["a"], batch["b"]
+        fake_b, same_b = self.to_b(torch.cat([a, b])).chunk(2)
+        fake_a, same_a = self.to_a(torch.cat([b, a])).chunk(2)
+        yield (
+            "generators",
+            {
+                "adversarial": self.fooling(self.critic_b, fake_b, b) + self.fooling(self.critic_a, fake_a, a),
+                "cycle": l1_loss(self.to_a(fake_b), a) + l1_loss(self.to_b(fake_a), b),
+                "identity": l1_loss(same_b, b) + l1_loss(same_a, a),
+            },
+        )
+
+        old_a, old_b = self.history("a", fake_a.detach()), self.history("b", fake_b.detach())
+        yield "critics", {"adversarial": self.judging(self.critic_a, a, old_a) + self.judging(self.critic_b, b, old_b)}
+
+    def fooling(self, critic: nn.Module, fake: Tensor, real: Tensor) -> Tensor:
+        """A generator's adversarial loss against one critic."""
+        return self.loss.generator(critic(fake), critic(real) if self.loss.relative else None)
+
+    def judging(self, critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+        """A critic's loss on real images and detached fakes."""
+        return self.loss.critic(*critic(torch.cat([real, fake])).chunk(2))
+
+    def history(self, domain: str, fake: Tensor) -> Tensor:
+        """Generated images of now and before; in validation, of now."""
+        return self.pools[domain](fake, self.slot) if self.training else fake
+
+    def translate(self, images: Tensor, to: str) -> Tensor:
+        """Images of the other domain, (B, C, H, W) in (−1, 1)."""
+        if to not in self.domains:
+            raise GenlitError(f"there is no domain '{to}' to translate to; choose one of {', '.join(self.domains)}")
+        with self.evaluation():
+            return self.get_submodule(f"to_{to}")(images.to(self.dtype))
+
+    def slot_state(self) -> dict[int, dict[str, Tensor]]:
+        return {slot: {name: pool.kept[slot] for name, pool in self.pools.items()} for slot in self.pools["a"].kept}
+
+    def load_slot_state(self, state: dict[int, dict[str, Tensor]]) -> None:
+        for slot, images in state.items():
+            for name, kept in images.items():
+                self.pools[name].kept[slot] = kept
+
+    def _refuse_shape(self, critic_layers: int) -> None:
+        _, height, width = self.shape
+        if height % 4 or width % 4 or min(height, width) >> critic_layers < 4:
+            raise GenlitError(
+                f"CycleGAN: images of {height}x{width} pixels do not suit {critic_layers} strided critic layers: both "
+                f"sides must be multiples of 4 and at least {4 << critic_layers}; choose --data.size"
+            )
+
+
+class Residual(nn.Module):
+    """x + f(x), f two reflected 3x3 convolutions: Zhu et al. 2017, appendix 7.2, Rk."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        first, second = ([nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), InstanceNorm(width)] for _ in range(2))
+        self.change = nn.Sequential(*first, nn.ReLU(True), *second)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.change(x)
+
+
+def generator(channels: int, width: int, blocks: int) -> nn.Sequential:
+    """c7s1-w, d2w, d4w, R4w · blocks, u2w, uw, c7s1-C: Zhu et al. 2017, appendix 7.2. Any size divisible by 4."""
+    layers = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7), InstanceNorm(width), nn.ReLU(True)]
+    for w in (width, 2 * width):
+        layers += [nn.Conv2d(w, 2 * w, 3, stride=2, padding=1), InstanceNorm(2 * w), nn.ReLU(True)]
+    layers += [Residual(4 * width) for _ in range(blocks)]
+    for w in (4 * width, 2 * width):
+        up = nn.ConvTranspose2d(w, w // 2, 3, stride=2, padding=1, output_padding=1)
+        layers += [up, InstanceNorm(w // 2), nn.ReLU(True)]
+    return nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh())
+
+
+def critic(channels: int, width: int, strided: int) -> nn.Sequential:
+    """C64-C128-C256-C512 and a map of logits: the PatchGAN of Isola et al. 2017, https://arxiv.org/abs/1611.07004."""
+    widths = [width * min(2**k, 8) for k in range(strided + 1)]
+    layers = [nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2, True)]
+    for k in range(strided):
+        down = nn.Conv2d(widths[k], widths[k + 1], 4, stride=2 if k < strided - 1 else 1, padding=1)
+        layers += [down, InstanceNorm(widths[k + 1]), nn.LeakyReLU(0.2, True)]
+    return nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, padding=1))

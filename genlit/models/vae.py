@@ -1,0 +1,175 @@
+"""The variational autoencoder."""
+
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from genlit.engine.clock import ramp
+from genlit.errors import GenlitError
+from genlit.losses.likelihood import bernoulli, discretised_logistic, gaussian, gaussian_kl
+from genlit.model import Batch, GenerativeModel, Turn
+from genlit.sampling import FromPrior
+
+
+class VAE(FromPrior, GenerativeModel):
+    """log p(x) ≥ ELBO = E_q(z|x)[log p(x|z)] − KL(q(z|x) ‖ p(z)), with q = N(μ(x), σ²(x)), p(z) = N(0, I), z = μ + σ ε.
+
+    The player minimises reconstruction + β · KL, both in nats per image (summed over pixels and codes, averaged over
+    images), one draw of z per image.
+
+    Kingma & Welling 2014, "Auto-Encoding Variational Bayes", eqs. 3 and 10, https://arxiv.org/abs/1312.6114. β: Higgins
+    et al. 2017. Warm-up: Sønderby et al. 2016, https://arxiv.org/abs/1602.02282. Free bits: Kingma et al. 2016,
+    appendix C.8, https://arxiv.org/abs/1606.04934.
+
+    Args:
+        shape: (C, H, W).
+        latent: K, the number of codes.
+        hidden: widths of the encoder's layers, the decoder's in reverse; none makes both affine.
+        likelihood: p(x|z): "bernoulli" on images of -1 and 1; "gaussian" and "logistic" (on 256 levels) with one
+            learned scale for all pixels.
+        beta: β.
+        kl_warmup: images over which β rises linearly from 0.
+        free_nats: what each code may cost before the player minimises it, as a mean over the batch.
+    """
+
+    players = {"autoencoder": ["encoder", "decoder", "likelihood"]}
+    terms = {"reconstruction": 1.0, "kl": 1.0}
+    averaged = ("encoder", "decoder", "likelihood")
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        *,
+        latent: int = 50,
+        hidden: tuple[int, ...] = (200, 200),
+        likelihood: Literal["bernoulli", "gaussian", "logistic"] = "bernoulli",
+        beta: float = 1.0,
+        kl_warmup: int = 0,
+        free_nats: float = 0.0,
+        lr: float | dict[str, float] = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        **engine,
+    ):
+        super().__init__(shape, lr=lr, betas=betas, **engine)
+        if "kl" in (engine.get("weights") or {}):
+            raise GenlitError("model.weights.kl: the weight of the divergence is β; choose --model.beta")
+        self.latent, self.beta, self.kl_warmup, self.free_nats = latent, beta, kl_warmup, free_nats
+        pixels = math.prod(self.shape)
+        self.encoder = nn.Sequential(nn.Flatten(), mlp(pixels, *hidden, 2 * latent))
+        self.decoder = nn.Sequential(mlp(latent, *reversed(hidden), pixels), nn.Unflatten(1, self.shape))
+        self.likelihood = LIKELIHOODS[likelihood]()
+
+    def turns(self, batch: Batch) -> Iterator[Turn]:
+        images = batch["image"]
+        mean, log_variance = self.posterior(images)
+        z = mean + torch.exp(log_variance / 2) * torch.randn_like(mean)
+        reconstruction = self.likelihood(self.decoder(z), images).mean()
+        divergences = gaussian_kl(mean, log_variance)
+        kl = divergences.sum(1).mean()
+        self.weights["kl"] = self.beta * ramp(self.images, self.kl_warmup)
+        yield "autoencoder", {"reconstruction": reconstruction, "kl": self.freed(divergences)}
+
+        elbo = -(reconstruction + kl)
+        self.observe("elbo", elbo)
+        self.observe("kl", kl)
+        self.observe("bits_per_dim", -elbo / (math.prod(self.shape) * math.log(2)))
+        self.observe("beta", self.weights["kl"])
+
+    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """μ and log σ² of q(z|x), each (B, K)."""
+        return self.encoder(images).chunk(2, dim=1)
+
+    def freed(self, divergences: Tensor) -> Tensor:
+        """Σⱼ max(λ, E[KLⱼ]): a code is free until it costs λ nats on average."""
+        return divergences.mean(0).clamp(min=self.free_nats).sum()
+
+    def prior(self, n: int, device: torch.device) -> Tensor:
+        return torch.randn(n, self.latent, device=device)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean image E[x|z]."""
+        return self.likelihood.mean(self.decoder(z))
+
+    def encode(self, images: Tensor) -> Tensor:
+        """μ(x), (B, K)."""
+        with self.evaluation():
+            return self.posterior(images.to(self.dtype))[0]
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """The mean image at z = μ(x), (B, C, H, W)."""
+        with self.evaluation():
+            return self.decode(self.posterior(images.to(self.dtype))[0])
+
+    def bound(self, images: Tensor, k: int = 1) -> Tensor:
+        """L_k = E[log (1/k) Σᵢ p(x, zᵢ) / q(zᵢ|x)] ≤ log p(x), (B,) in nats; the ELBO for k = 1, tighter for larger k.
+
+        Burda et al. 2016, "Importance Weighted Autoencoders", eq. 8, https://arxiv.org/abs/1509.00519
+        """
+        mean, log_variance = self.posterior(images)
+        return torch.logsumexp(torch.stack([self._ratio(images, mean, log_variance) for _ in range(k)]), 0) - math.log(
+            k
+        )
+
+    def _ratio(self, images: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+        """log p(x|z) + log p(z) − log q(z|x) at one z ~ q, (B,)."""
+        noise = torch.randn_like(mean)
+        z = mean + torch.exp(log_variance / 2) * noise
+        densities = 0.5 * (noise.square() + log_variance - z.square()).sum(1)  # the 2π cancel
+        return densities - self.likelihood(self.decoder(z), images)
+
+
+class Bernoulli(nn.Module):
+    """p(x|z) of binary images, the decoder giving logits."""
+
+    def forward(self, output: Tensor, images: Tensor) -> Tensor:
+        """−log p(x|z), (B,), in nats."""
+        return bernoulli(output, images)
+
+    def mean(self, output: Tensor) -> Tensor:
+        """E[x|z] in [-1, 1]: 2 sigm(a) − 1 = tanh(a / 2)."""
+        return torch.tanh(output / 2)
+
+
+class Gaussian(nn.Module):
+    """N(x; μ(z), s² I), s learned and shared by all pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_variance = nn.Parameter(torch.zeros(()))
+
+    def forward(self, output: Tensor, images: Tensor) -> Tensor:
+        """−log p(x|z), (B,), in nats."""
+        return gaussian(output, images, self.log_variance)
+
+    def mean(self, output: Tensor) -> Tensor:
+        """E[x|z], within [-1, 1]."""
+        return output.clamp(-1, 1)
+
+
+class Logistic(nn.Module):
+    """The logistic density of mean tanh(output) and a learned scale, integrated over each of 256 levels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(-2.0))
+
+    def forward(self, output: Tensor, images: Tensor) -> Tensor:
+        """−log P(x|z), (B,), in nats."""
+        return discretised_logistic(torch.tanh(output), images, self.log_scale)
+
+    def mean(self, output: Tensor) -> Tensor:
+        """The centre of p(x|z), in [-1, 1]."""
+        return torch.tanh(output)
+
+
+LIKELIHOODS = {"bernoulli": Bernoulli, "gaussian": Gaussian, "logistic": Logistic}
+
+
+def mlp(*widths: int) -> nn.Sequential:
+    """Affine layers with tanh between them."""
+    layers = [nn.Linear(a, b) for a, b in pairwise(widths)]
+    return nn.Sequential(layers[0], *(part for layer in layers[1:] for part in (nn.Tanh(), layer)))

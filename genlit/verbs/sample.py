@@ -1,0 +1,61 @@
+"""`genlit sample`: a trained model's pictures as files."""
+
+from itertools import permutations
+from pathlib import Path
+
+from torch import Tensor
+
+from genlit import config, runs
+from genlit.callbacks.pictures import first_rows, side_by_side
+from genlit.capabilities import Samples, Translates
+from genlit.data import Source
+from genlit.errors import GenlitError
+from genlit.files import write
+from genlit.loading import load
+from genlit.logging.media import png, single, to_pil
+
+
+def sample(
+    run: str,
+    *,
+    count: int = 64,
+    seed: int = 0,
+    out: str | None = None,
+    device: str = "cpu",
+    trust: tuple[str, ...] = (),
+) -> Path:
+    """Writes `count` samples, or translations of held-out images, as PNGs with a grid; returns their folder.
+
+    Raises:
+        GenlitError: the model can do neither.
+    """
+    if count < 1:
+        raise GenlitError(f"--count: {count} images cannot be written; ask for at least 1")
+    path = runs.resolve(run)
+    model = load(path, device=device, trust=trust)
+    folder = Path(out) if out else path.parent.parent / "samples"
+    if isinstance(model, Samples):
+        save(folder, model.sample(count, seed=seed))
+    elif isinstance(model, Translates):
+        settings = config.parse([path.parent.parent / "config.yaml"], [])
+        translations(folder, model, config.source(settings), count)
+    else:
+        raise GenlitError(f"{type(model).__name__} neither samples nor translates images")
+    print(folder)
+    return folder
+
+
+def save(folder: Path, images: Tensor) -> None:
+    """One PNG an image in its own size, and all of them in grid.png."""
+    for index, image in enumerate(images):
+        write(folder / f"{index:05d}.png", png(single(image)))
+    write(folder / "grid.png", png(to_pil(images)))
+
+
+def translations(folder: Path, model: Translates, source: Source, count: int) -> None:
+    """Held-out images of each domain translated to the other, and both side by side."""
+    rows = first_rows(source, count, model.device).columns
+    for origin, target in permutations(model.domains, 2):
+        translated = model.translate(rows[origin], target)
+        save(folder / f"{origin}-to-{target}", translated)
+        write(folder / f"{origin}-to-{target}.png", png(side_by_side(rows[origin], translated)))

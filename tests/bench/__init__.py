@@ -1,0 +1,1 @@
+"""How fast genlit is beside loops written by hand."""

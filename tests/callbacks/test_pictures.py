@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from genlit.callbacks.pictures import Pictures, first_rows, side_by_side
+from genlit.callbacks.throughput import Throughput
+from genlit.errors import GenlitError
+
+
+def shades(picture: Image.Image, columns: int, rows: int) -> list[list[int]]:
+    """The grey at the centre of every tile of a grid."""
+    pixels = np.asarray(picture.convert("L"))
+    tile = ((pixels.shape[0] - 2) / rows, (pixels.shape[1] - 2) / columns)
+    return [
+        [int(pixels[int((r + 0.5) * tile[0]), int((c + 0.5) * tile[1])]) for c in range(columns)] for r in range(rows)
+    ]
+
+
+def filed(tmp_path, name: str) -> list[str]:
+    return sorted(file.name for file in (tmp_path / "pictures" / name).iterdir())
+
+
+def test_pictures_are_drawn_before_during_and_after_training(fit, tmp_path):
+    trainer = fit(Pictures(every=8, count=16), steps=20)
+    expected = ["it-00000000.png", "it-00000008.png", "it-00000016.png", "it-00000020.png"]
+    assert {
+        name: filed(tmp_path, name) for name in ("samples", "reconstructions", "a-to-b", "b-to-a")
+    } == dict.fromkeys(("samples", "reconstructions", "a-to-b", "b-to-a"), expected)
+    assert [record["progress/iter"] for _, record in trainer.logger.shown] == [0, 8, 16, 20]
+
+
+def test_the_last_iteration_is_drawn_once(fit):
+    assert len(fit(Pictures(every=10, count=4), steps=20).logger.shown) == 3
+
+
+def test_a_resumed_run_does_not_draw_its_start(fit, tmp_path):
+    fit(steps=10).save_checkpoint(tmp_path / "it.ckpt")
+    shown = fit(Pictures(every=8, count=4), steps=20, start=tmp_path / "it.ckpt").logger.shown
+    assert [record["progress/iter"] for _, record in shown] == [16, 20]
+
+
+def test_pictures_carry_all_axes(fit):
+    shown = fit(Pictures(every=10, count=4), Throughput()).logger.shown
+    axes = {"progress/iter", "progress/images", "progress/epoch", "progress/hours"}
+    assert all(record.keys() == axes for _, record in shown)
+    assert [record["progress/images"] for _, record in shown] == [0, 40, 80]
+    assert shown[-1][1]["progress/hours"] > 0
+
+
+def test_samples_are_those_of_seed_0(fit):
+    (pictures, _), *_ = fit(Pictures(every=20, count=16)).logger.shown
+    assert shades(pictures["samples"], 8, 2) == [[255] * 8] * 2
+
+
+def test_reconstructions_stand_beside_their_originals(fit):
+    (pictures, _), *_ = fit(Pictures(every=20, count=16)).logger.shown
+    assert shades(pictures["reconstructions"], 8, 2) == [
+        [0, 102, 1, 103, 2, 104, 3, 105],
+        [4, 106, 5, 107, 6, 108, 7, 109],
+    ]
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_translations_show_input_output_way_back_and_the_truth_of_paired_rows(fit, data, paired):
+    (pictures, _), *_ = fit(Pictures(every=20, count=16), data=data(paired=paired)).logger.shown
+    roles = [0, 255, 0, 10] if paired else [0, 255, 0]
+    groups = [[role + (i if role != 255 else -i) for role in roles] for i in range(4)]
+    expected = [groups[0] + groups[1], groups[2] + groups[3]]
+    assert shades(pictures["a-to-b"], 2 * len(roles), 2) == expected
+
+
+def test_a_model_is_drawn_by_what_it_can_do(fit, model):
+    class Sampler(type(model)):
+        reconstruct = translate = None
+
+    shown = fit(Pictures(every=20, count=4), model=Sampler()).logger.shown
+    assert [set(pictures) for pictures, _ in shown] == [{"samples"}] * 2
+
+
+@pytest.mark.parametrize(("every", "count"), [(0, 64), (1, 3)])
+def test_numbers_too_small_are_refused(every, count):
+    with pytest.raises(GenlitError, match=f"every {every} iterations of {count} images: set at least 1 and at least 4"):
+        Pictures(every, count)
+
+
+def test_inputs_come_from_the_test_split_where_there_is_no_validation(data):
+    rows = first_rows(data(splits=("test",)), 5, torch.device("cpu"))
+    assert rows.columns["image"].shape == (5, 1, 8, 8)
+
+
+def test_without_held_out_images_the_remedy_is_named(data):
+    with pytest.raises(GenlitError, match=r"Data holds no images back .* set data\.holdout above 0"):
+        first_rows(data(splits=()), 5, torch.device("cpu"))
+
+
+def test_inputs_are_the_same_in_every_run_and_leave_the_random_state_alone(data):
+    torch.manual_seed(7)
+    one = first_rows(data(), 5, torch.device("cpu")).columns["noise"]
+    drawn = torch.rand(())
+    torch.manual_seed(7)
+    assert drawn == torch.rand(())
+    assert torch.equal(one, first_rows(data(), 5, torch.device("cpu")).columns["noise"])
+
+
+def test_roles_stay_together_for_any_number_of_images():
+    roles = [torch.full((3, 1, 8, 8), value) for value in (-1.0, 0.0, 1.0)]
+    assert shades(side_by_side(*roles), 6, 2) == [
+        [0, 128, 255] * 2,
+        [0, 128, 255] + [255] * 3,
+    ]  # white where nothing is

@@ -1,0 +1,244 @@
+from itertools import chain, islice
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+from jsonargparse import ArgumentParser
+from torch import Tensor
+from torchvision import transforms
+
+import genlit.data
+from genlit.data import Folder, Grid, Npz, Ring, Source
+from genlit.data.order import ClockedBatches
+from genlit.data.store import Contents
+from genlit.errors import GenlitError
+
+BYTES = np.random.default_rng(0).integers(256, size=(100, 3, 8, 6), dtype=np.uint8)
+
+
+class Memory(Source):
+    """100 labelled images; the label is the row."""
+
+    has_val = False
+
+    def identity(self) -> object:
+        return self.has_val
+
+    def contents(self) -> Contents:
+        columns = {"image": BYTES, "label": np.arange(100), "text": [f"row {row}" for row in range(100)]}
+        part = {name: column[:10] for name, column in columns.items()}
+        return Contents({"train": [columns], "test": [part]} | ({"val": [part]} if self.has_val else {}))
+
+
+class WithVal(Memory):
+    has_val = True
+
+
+def labels(batches: Any, count: int | None = None) -> list[list[int]]:
+    return [batch["label"].tolist() for batch in islice(batches, count)]
+
+
+def as_rank(source: Source, rank: int, world: int, it: int = 0) -> Source:
+    source.trainer = SimpleNamespace(global_rank=rank, world_size=world, global_step=it)
+    return source
+
+
+def test_a_batch_holds_the_columns_of_its_rows():
+    batch = next(iter(Memory(batch_size=16).train_dataloader()))
+    rows = batch["label"]
+    assert {name: getattr(column, "dtype", list) for name, column in batch.items()} == {
+        "image": torch.uint8, "label": torch.int64, "text": list,
+    }  # fmt: skip
+    assert (batch["image"].numpy() == BYTES[rows]).all()
+    assert batch["text"] == [f"row {row}" for row in rows]
+
+
+def test_shape_is_known_at_once():
+    source = Memory()
+    assert source.shape == (3, 8, 6)
+    assert source.classes == source.attribute_names == []
+
+
+def test_workers_do_not_change_the_batches():
+    assert labels(Memory(workers=2).train_dataloader(), 8) == labels(Memory(workers=0).train_dataloader(), 8)
+
+
+def test_training_begins_at_the_trainer_s_iteration():
+    whole = labels(Memory(batch_size=8).train_dataloader(), 10)
+    assert labels(as_rank(Memory(batch_size=8), 0, 1, it=6).train_dataloader(), 4) == whole[6:]
+
+
+def test_ranks_share_the_batch():
+    whole = labels(Memory(batch_size=8).train_dataloader(), 5)
+    ranks = [labels(as_rank(Memory(batch_size=8), rank, 2).train_dataloader(), 5) for rank in range(2)]
+    assert [a + b for a, b in zip(*ranks, strict=True)] == whole
+    with pytest.raises(GenlitError, match="3 processes cannot share"):
+        as_rank(Memory(batch_size=8), 0, 3).train_dataloader()
+
+
+def test_the_last_rows_of_training_are_held_out():
+    source = Memory(holdout=0.2, batch_size=7)
+    assert [*chain(*labels(source.val_dataloader()))] == list(range(80, 100))
+    assert {*chain(*labels(source.train_dataloader(), 30))} == set(range(80))
+    assert [*chain(*labels(source.test_dataloader()))] == list(range(10))
+
+
+def test_nothing_is_held_out_where_there_is_a_validation_split_or_no_wish_for_one():
+    assert len(WithVal().rows("train")) == 100
+    assert [*chain(*labels(WithVal().val_dataloader()))] == list(range(10))
+    assert len(Memory(holdout=0).rows("train")) == 100
+    assert labels(Memory(holdout=0).val_dataloader()) == []
+
+
+def test_evaluation_is_shared_without_padding():
+    ranks = [labels(as_rank(Memory(holdout=0.35, batch_size=8), rank, 2).val_dataloader()) for rank in range(2)]
+    assert [[len(batch) for batch in batches] for batches in ranks] == [[8, 8, 3], [8, 8]]
+    assert sorted(chain(*ranks[0], *ranks[1])) == list(range(65, 100))
+
+
+def test_loaders_leave_the_global_random_numbers_alone():
+    state = torch.random.get_rng_state()
+    labels(Memory().train_dataloader(), 3)
+    labels(Memory(workers=1).val_dataloader())
+    assert (torch.random.get_rng_state() == state).all()
+
+
+def test_lightning_trains_on_the_clocked_rows():
+    class Reader(pl.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.seen = torch.nn.Parameter(torch.zeros(())), []
+
+        def training_step(self, batch: dict) -> Tensor:
+            self.seen.append(batch["label"].tolist())
+            return self.weight * 1.0
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters())
+
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    trainer = pl.Trainer(max_steps=6, enable_checkpointing=False, use_distributed_sampler=False, **quiet)
+    reader = Reader()
+    trainer.fit(reader, datamodule=Memory(batch_size=32, seed=5))
+    expected = islice(ClockedBatches([95], 32, 5, 0, 1, lambda: 0), 6)
+    assert reader.seen == [rows.tolist() for (rows,) in expected]
+
+
+def test_a_missing_column_is_named_with_what_there_is():
+    said = r"The model needs `attributes`, and Memory has only image, label, text: .*another model"
+    with pytest.raises(GenlitError, match=said):
+        Memory().require(("image", "attributes")).prepare_data()
+    assert Memory().require(("image", "label")).shape == (3, 8, 6)
+
+
+def test_a_missing_split_is_named(tmp_path: Path):
+    np.savez(tmp_path / "x.npz", train_images=BYTES[:, 0])
+    with pytest.raises(GenlitError, match="Npz has no test split"):
+        Npz(path=str(tmp_path / "x.npz")).test_dataloader()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("size", 0),
+        ("fit", "squeeze"),
+        ("batch_size", 0),
+        ("binarize", "yes"),
+        ("holdout", 1.0),
+        ("workers", -1),
+        ("seed", -1),
+    ],
+)
+def test_arguments_out_of_range_are_named(key: str, value: object):
+    with pytest.raises(GenlitError, match=rf"data.{key} is {value}: it must be"):
+        Memory(**{key: value})
+
+
+def test_size_is_part_of_the_store_s_key_and_the_root_comes_from_the_environment(root: Path):
+    stores = [Memory(size=size).store.folder for size in (None, 4, 5)]
+    assert len({*stores}) == 3
+    assert {store.parent for store in stores} == {root}
+    assert Memory(size=4).store.folder == stores[1]
+
+
+def test_transform_has_the_bits_of_to_tensor_and_normalize():
+    theirs = transforms.Compose([transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)])
+    every = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16).expand(2, 3, 16, 16)
+    ours = Memory().transform({"image": every}, training=True)["image"]
+    assert torch.equal(ours[0], theirs(every[0].permute(1, 2, 0).numpy()))
+    assert ours.min() == -1
+    assert ours.max() == 1
+
+
+def test_transform_follows_the_default_type():
+    torch.set_default_dtype(torch.float64)
+    try:
+        x = Memory().transform({"image": torch.from_numpy(BYTES)}, training=False)["image"]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert x.dtype == torch.float64
+    assert torch.equal(x, torch.from_numpy(BYTES).double().div(255).sub(0.5).div(0.5))
+
+
+def test_transform_leaves_real_images_and_other_columns():
+    source = Memory(mirror=True, binarize="threshold")
+    once = source.transform({"a": torch.from_numpy(BYTES), "label": torch.arange(100)}, training=True)
+    twice = source.transform(once, training=True)
+    assert torch.equal(once["a"], twice["a"])
+    assert twice["label"] is once["label"]
+
+
+def test_mirror_flips_whole_images_half_of_the_time_in_training_only():
+    x = torch.from_numpy(BYTES).repeat(10, 1, 1, 1)
+    source, plain = Memory(mirror=True), Memory().transform({"image": x}, training=True)["image"]
+    flipped = source.transform({"image": x}, training=True)["image"]
+    straight = (flipped == plain).flatten(1).all(1)
+    mirrored = (flipped == plain.flip(-1)).flatten(1).all(1)
+    assert (straight ^ mirrored).all()
+    assert abs(mirrored.float().mean() - 0.5) < 0.08
+    assert torch.equal(source.transform({"image": x}, training=False)["image"], plain)
+
+
+def test_threshold_binarization():
+    x = torch.tensor([0, 127, 128, 255], dtype=torch.uint8).reshape(1, 1, 2, 2)
+    binary = Memory(binarize="threshold").transform({"image": x}, training=True)["image"]
+    assert binary.flatten().tolist() == [-1, -1, 1, 1]
+
+
+def test_dynamic_binarization_has_the_byte_as_its_mean():
+    x = torch.tensor([0, 51, 128, 255], dtype=torch.uint8).reshape(4, 1, 1, 1).expand(4, 1, 200, 200)
+    torch.manual_seed(0)
+    binary = Memory(binarize="dynamic").transform({"image": x}, training=False)["image"]
+    assert set(binary.unique().tolist()) == {-1, 1}
+    ones = (binary > 0).float().mean((1, 2, 3))
+    assert torch.allclose(ones, torch.tensor([0, 0.2, 128 / 255, 1]), atol=0.01)
+    torch.manual_seed(0)
+    assert torch.equal(binary, Memory(binarize="dynamic").transform({"image": x}, training=False)["image"])
+
+
+def test_one_of_several_captions_is_drawn_in_training():
+    batch = {"text": ["a cat\na tabby", "a dog"] * 20}
+    drawn = Memory().transform(batch, training=True)["text"]
+    assert set(drawn) == {"a cat", "a tabby", "a dog"}
+    assert Memory().transform(batch, training=False)["text"] == ["a cat", "a dog"] * 20
+
+
+@pytest.mark.parametrize("name", genlit.data.__all__)
+def test_every_source_is_configurable(name: str):
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(getattr(genlit.data, name), "data")
+    keys = {action.dest for action in parser._actions}
+    assert {"data.batch_size", "data.holdout", "data.workers", "data.seed", "data.root"} <= keys
+    assert not {"data.kwargs", "data.centres"} & keys
+
+
+def test_the_own_keys_of_sources_are_configurable(tmp_path: Path):
+    for source, values in {Ring: {"modes": 5, "std": 0.1}, Grid: {"side": 3}, Folder: {"path": "x", "size": 8}}.items():
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_class_arguments(source, "data")
+        parsed = parser.parse_args([f"--data.{key}={value}" for key, value in values.items()])
+        assert {key: parsed.data[key] for key in values} == values

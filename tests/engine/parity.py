@@ -1,0 +1,106 @@
+"""Trains small games in one or two processes and saves where they end: `python -m tests.engine.parity OUT`.
+
+In two processes (the test sets LOCAL_RANK) every case runs once per process; in one process it runs with as many
+micro-batches as there are slots in the other, so that both draw the same numbers for the same images.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Trainer
+
+from genlit.data import Digits, Emoji
+from genlit.engine.strategy import Players
+from genlit.errors import GenlitError
+from genlit.models import DCGAN, VAE, CycleGAN
+
+ITERATIONS = 6
+
+
+def dcgan(critic_norm="none", norm="none", **options):
+    model = DCGAN((1, 8, 8), latent=4, width=4, norm=norm, critic_norm=critic_norm, **options)
+    return model, Digits(size=8, batch_size=8, mirror=True)
+
+
+def wgan_gp(**options):
+    return dcgan(loss="wasserstein", n_critic=3, weights={"gradient_penalty": 10.0}, **options)
+
+
+def cyclegan(**options):
+    model = CycleGAN((3, 16, 16), width=4, blocks=1, critic_width=4, critic_layers=2, pool=3, **options)
+    return model, Emoji(size=16, batch_size=4).require(model.needs)
+
+
+def vae(**options):
+    model = VAE((1, 8, 8), latent=3, hidden=(16,), **options)
+    return model, Digits(size=8, batch_size=8, binarize="dynamic")
+
+
+CASES = {
+    "dcgan-instance-norm": lambda **o: dcgan("instance", "instance", **o),
+    "dcgan-no-norm-noise": lambda **o: dcgan(noise=0.1, noise_until=100, **o),
+    "hinge": lambda **o: dcgan(loss="hinge", **o),
+    "relativistic-r1-r2": lambda **o: dcgan(loss="relativistic", weights={"r1": 1.0, "r2": 1.0}, **o),
+    "wgan-gp": wgan_gp,
+    "cyclegan": cyclegan,
+    "vae": vae,
+    "clipping": lambda **o: vae(clip=0.1, **o),
+    "average-and-rates": lambda **o: dcgan("instance", "instance", ema=100, warmup=20, decay=(24, 60), **o),
+    "accumulation": wgan_gp,
+}
+MICRO_BATCHES = {"accumulation": 2}  # in each of two processes
+
+
+def play(case, out, processes):
+    """Trains one case and saves its weights, with the first codes that its generator saw."""
+    torch.manual_seed(0)
+    accumulate = MICRO_BATCHES.get(case, 1) * (1 if processes > 1 else 2)
+    model, data = CASES[case](accumulate=accumulate)
+    codes = []
+    if hasattr(model, "generator"):
+        model.generator.register_forward_pre_hook(lambda _, inputs: codes.append(inputs[0].detach().clone()))
+    trainer(out, processes).fit(model, data)
+    torch.save({"weights": model.state_dict(), "codes": codes[:accumulate], "iterations": model.iteration}, out)
+
+
+def refuse(out):
+    """Steps an optimiser behind the engine's back."""
+    model, data = dcgan()
+    model.on_train_batch_start = lambda *_: model._optimizers["critic"].step()
+    try:
+        trainer(out, 2).fit(model, data)
+    except GenlitError as error:
+        out.write_text(str(error))
+
+
+def trainer(out, processes):
+    return Trainer(
+        accelerator="cpu",
+        devices=processes,
+        strategy=Players() if processes > 1 else "auto",
+        precision="64-true",
+        max_steps=ITERATIONS,
+        max_epochs=-1,
+        limit_val_batches=2,
+        val_check_interval=3,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=out.parent,
+    )
+
+
+if __name__ == "__main__":
+    torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(1)
+    folder, rank = Path(sys.argv[1]), os.environ.get("LOCAL_RANK")
+    for name in CASES:
+        play(name, folder / (f"{name}.{rank}.pt" if rank else f"{name}.pt"), 2 if rank else 1)
+    if rank:
+        refuse(folder / f"refused.{rank}")

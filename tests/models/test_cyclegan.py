@@ -1,0 +1,199 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss
+
+from genlit.errors import GenlitError
+from genlit.losses.adversarial import LOSSES
+from genlit.models import CycleGAN
+from genlit.models.cyclegan import critic, generator
+from genlit.nn.norm import InstanceNorm
+
+
+def small(**options) -> CycleGAN:
+    torch.manual_seed(0)
+    return CycleGAN((3, 32, 32), **{"width": 4, "blocks": 1, "critic_width": 4} | options).double()
+
+
+def images(n: int, seed: int = 0, side: int = 32) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(n, 3, side, side, dtype=torch.float64, generator=generator) * 2 - 1
+
+
+class Map(nn.Module):
+    """A generator that is a given function."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+# Networks
+
+
+@pytest.mark.parametrize("size", [(32, 32), (36, 44), (40, 64), (64, 32)])
+def test_a_generator_keeps_every_size_divisible_by_four(size: tuple[int, int]):
+    x = torch.randn(2, 3, *size)
+    y = generator(3, 4, 2)(x)
+    assert y.shape == x.shape
+    assert y.abs().max() < 1
+
+
+@pytest.mark.parametrize("size", [(30, 32), (32, 33), (28, 28), (16, 64)])
+def test_sizes_that_do_not_suit_are_refused(size: tuple[int, int]):
+    with pytest.raises(GenlitError, match=f"{size[0]}x{size[1]} pixels do not suit 3 strided critic layers"):
+        CycleGAN((3, *size), width=4, blocks=1, critic_width=4)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_the_smallest_size_offered_works(layers: int, play):
+    side = 4 << layers
+    model = CycleGAN((3, side, side), width=4, blocks=1, critic_width=4, critic_layers=layers).double()
+    terms = play(model, a=images(1, side=side), b=images(1, seed=1, side=side))
+    assert all(value.isfinite() for player in terms.values() for value in player.values())
+
+
+def test_the_papers_generator_and_critic():
+    widths = [layer.weight.shape[0] for layer in critic(3, 64, 3) if isinstance(layer, nn.Conv2d)]
+    assert widths == [64, 128, 256, 512, 1]
+    convolutions = [layer for layer in generator(3, 64, 9).modules() if isinstance(layer, nn.Conv2d)]
+    assert len(convolutions) == 1 + 2 + 2 * 9 + 1
+    assert max(layer.weight.shape[0] for layer in convolutions) == 256
+
+
+@pytest.mark.parametrize(("layers", "field"), [(1, 16), (2, 34), (3, 70)])
+def test_a_logit_of_the_critic_sees_a_patch(layers: int, field: int):
+    patches = critic(1, 2, layers).double()
+    for i, layer in enumerate(patches):
+        if isinstance(layer, InstanceNorm):  # its statistics reach over the whole image
+            patches[i] = nn.Identity()
+    x = torch.randn(1, 1, 256, 256, dtype=torch.float64, requires_grad=True)
+    logits = patches(x)
+    middle = logits.shape[-1] // 2
+    seen = torch.autograd.grad(logits[0, 0, middle, middle], x)[0][0, 0] != 0
+    rows, columns = seen.any(1).nonzero(), seen.any(0).nonzero()
+    assert rows.max() - rows.min() + 1 == columns.max() - columns.min() + 1 == field
+    assert seen.sum() == field**2
+
+
+def test_initial_weights_have_a_standard_deviation_of_a_fiftieth():
+    torch.manual_seed(0)
+    model = CycleGAN((3, 32, 32), width=32, blocks=1, critic_width=32)
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and layer.weight.numel() > 10_000:
+            assert layer.weight.std().item() == pytest.approx(0.02, rel=0.03)
+    assert all((p == 0).all() for name, p in model.named_parameters() if name.endswith("bias"))
+
+
+# The game
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_terms_are_the_equation(loss: str, play):
+    model, a, b = small(loss=loss), images(2), images(2, seed=1)
+    terms = play(model, a=a, b=b)
+    assert [*terms] == ["generators", "critics"]
+
+    to_b, to_a, pair = model.to_b, model.to_a, LOSSES[loss]
+    fooling = pair.generator(model.critic_b(to_b(a)), model.critic_b(b))
+    fooling = fooling + pair.generator(model.critic_a(to_a(b)), model.critic_a(a))
+    cycle = l1_loss(to_a(to_b(a)), a) + l1_loss(to_b(to_a(b)), b)
+    identity = l1_loss(to_b(b), b) + l1_loss(to_a(a), a)
+    judging = pair.critic(model.critic_b(b), model.critic_b(to_b(a)))
+    judging = judging + pair.critic(model.critic_a(a), model.critic_a(to_a(b)))
+
+    torch.testing.assert_close(terms["generators"], {"adversarial": fooling, "cycle": cycle, "identity": identity})
+    torch.testing.assert_close(terms["critics"], {"adversarial": judging})
+    torch.testing.assert_close(model.total("generators", terms["generators"]), fooling + 10 * cycle + 10 / 2 * identity)
+
+
+def test_a_batch_of_two_domains_is_two_batches():
+    model, a, b = small(), images(3), images(3, seed=1)
+    for network in (model.to_a, model.to_b, model.critic_a, model.critic_b):
+        together = torch.cat([network(a), network(b)])
+        torch.testing.assert_close(network(torch.cat([a, b])), together, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("to_b", "to_a"),
+    [(lambda x: -x, lambda x: -x), (lambda x: x.roll(1, 1) / 2, lambda x: 2 * x.roll(-1, 1))],
+    ids=["negative", "rotated-channels"],
+)
+def test_exact_inverses_have_no_cycle_loss(to_b, to_a, play):
+    model = small()
+    model.to_b, model.to_a = Map(to_b), Map(to_a)
+    terms = play(model, a=images(2), b=images(2, seed=1))["generators"]
+    assert terms["cycle"].item() == pytest.approx(0, abs=1e-12)
+    assert terms["identity"] > 0.1
+
+
+def test_generators_that_do_nothing_have_no_cycle_loss_either(play):
+    model = small()
+    model.to_b, model.to_a = Map(lambda x: x), Map(lambda x: x)
+    terms = play(model, a=images(2), b=images(2, seed=1))["generators"]
+    assert terms["cycle"] == terms["identity"] == 0
+
+
+def test_the_critics_cannot_teach_the_generators_in_their_own_turn(play):
+    model = small()
+    loss = play(model, a=images(1), b=images(1, seed=1))["critics"]["adversarial"]
+    slopes = torch.autograd.grad(loss, model._owned("generators"), allow_unused=True)
+    assert all(slope is None for slope in slopes)
+
+
+def test_critics_are_shown_the_history_in_training_alone():
+    model, new = small(pool=1), images(1, seed=1)
+    model.history("a", images(1))
+    torch.manual_seed(0)
+    assert any(torch.equal(model.history("a", new), images(1)) for _ in range(20))
+    assert not model.pools["b"].kept
+    kept = model.pools["a"].kept[0].clone()
+    assert model.eval().history("a", new) is new
+    assert torch.equal(model.pools["a"].kept[0], kept)
+
+
+def test_the_history_outlives_a_checkpoint(tmp_path):
+    first, second = small(pool=3), small(pool=3)
+    for slot in (0, 1):
+        first.slot = slot
+        for seed in range(4):
+            first.history("a", images(1, seed=10 * slot + seed))
+            first.history("b", images(1, seed=100 + 10 * slot + seed))
+    torch.save(first.slot_state(), tmp_path / "state")
+    second.load_slot_state(torch.load(tmp_path / "state", weights_only=True))
+
+    for slot in (0, 1):
+        for domain in ("a", "b"):
+            shown = []
+            for model in (first, second):
+                model.slot = slot
+                torch.manual_seed(7)
+                shown.append(torch.cat([model.history(domain, images(1, seed=1000 + i)) for i in range(8)]))
+            assert torch.equal(*shown)
+
+
+# Translation
+
+
+def test_a_translation_is_one_generators_and_leaves_no_trace():
+    model, x = small(), images(2)
+    for domain, network in (("a", model.to_a), ("b", model.to_b)):
+        translated = model.translate(x, domain)
+        assert torch.equal(translated, network(x))
+        assert not translated.requires_grad
+    assert model.training
+
+
+def test_an_unknown_domain_is_refused():
+    with pytest.raises(GenlitError, match="no domain 'zebra' to translate to; choose one of a, b"):
+        small().translate(images(1), "zebra")
+
+
+def test_single_precision_images_suit_a_double_model():
+    x = images(1).float()
+    torch.testing.assert_close(small().translate(x, "a"), small().translate(x.double(), "a"))

@@ -1,0 +1,259 @@
+"""The engine's promises, on a small game through Lightning's real loop."""
+
+import copy
+import math
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from lightning.pytorch.loggers.logger import DummyLogger
+from torch import nn
+
+from genlit.errors import GenlitError
+from tests.games import Game, digits, train
+
+
+class Records(DummyLogger):
+    """Keeps every record."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def log_metrics(self, metrics, step=None):
+        self.records.append((step, dict(metrics)))
+
+
+@pytest.mark.parametrize(("n_critic", "accumulate"), [(1, 1), (3, 1), (1, 2), (5, 4)])
+def test_the_clock_counts_iterations(tmp_path, n_critic, accumulate):
+    model, log = Game(n_critic=n_critic, accumulate=accumulate), Records()
+    trainer = train(model, tmp_path, max_steps=20, logger=log, log_every_n_steps=5)
+    assert trainer.global_step == model.iteration == 20
+    assert (
+        [step for step, _ in log.records] == [record["progress/iter"] for _, record in log.records] == [5, 10, 15, 20]
+    )
+    assert log.records[-1][1]["progress/images"] == model.images == 160
+    assert sum(player == "critic" for player, *_ in model.played) == 20 * accumulate
+    assert sum(player == "generator" for player, *_ in model.played) == 20 // n_critic * accumulate
+
+
+def test_no_gradient_outlives_its_turn(tmp_path):
+    model = Game()
+    train(model, tmp_path)
+    assert not any(left for _, left, _ in model.played)
+
+
+def test_opponents_get_no_gradient(tmp_path):
+    class Look(Callback):
+        def on_before_optimizer_step(self, trainer, model, optimizer):
+            mine = {id(p) for group in optimizer.param_groups for p in group["params"]}
+            seen.append([p.grad is not None for p in model.parameters() if id(p) in mine])
+            assert all(p.grad is None for p in model.parameters() if id(p) not in mine)
+
+    seen = []
+    train(Game(), tmp_path, callbacks=[Look()])
+    assert len(seen) == 8
+    assert all(all(flags) for flags in seen)
+
+
+def test_a_turn_meets_the_updated_opponent(tmp_path):
+    model = Game()
+    before = model.critic.weight.sum().item()
+    train(model, tmp_path, max_steps=1)
+    assert model.played[0][2] != before
+
+
+def test_accumulated_micro_batches_equal_one_batch_without_noise(tmp_path):
+    class Plain(Game):
+        def turns(self, batch):
+            yield "critic", {"adversarial": self.critic(batch["image"].flatten(1)).square().mean()}
+
+    start = Plain(accumulate=1)
+    whole, split = copy.deepcopy(start), copy.deepcopy(start)
+    split.accumulate = 4
+    train(whole.double(), tmp_path, precision="64-true")
+    train(split.double(), tmp_path, precision="64-true")
+    torch.testing.assert_close(whole.critic.weight, split.critic.weight, rtol=0, atol=1e-12)
+
+
+def test_weights_scale_the_total_and_not_the_log(tmp_path):
+    class Look(Callback):
+        def on_before_optimizer_step(self, trainer, model, optimizer):
+            norms.append(max(p.grad.abs().max() for p in model.parameters() if p.grad is not None).item())
+
+    logs, gradients = [], []
+    for factor in (1.0, 10.0):
+        torch.manual_seed(0)
+        log, norms = Records(), []
+        train(Game(weights={"adversarial": factor}), tmp_path, 1, logger=log, log_every_n_steps=1, callbacks=[Look()])
+        logs.append(log.records[0][1]["train/critic/adversarial"])
+        gradients.append(norms[0])
+    assert logs[0] == logs[1]
+    assert gradients[1] == pytest.approx(10 * gradients[0], rel=1e-5)
+
+
+def test_clipping_bounds_the_players_norm(tmp_path):
+    class Look(Callback):
+        def on_after_step(self, norm):
+            norms.append(norm)
+
+    norms = []
+    model = Game(clip={"critic": 0.01})
+    train(model, tmp_path, max_steps=1)
+    model._optimizers["critic"].register_step_pre_hook(lambda *_: None)
+    parameters = list(model.critic.parameters())
+    for parameter in parameters:
+        parameter.grad = torch.ones_like(parameter)
+    model._played = "critic", []
+    model.on_before_optimizer_step(model._optimizers["critic"])
+    assert math.hypot(*(p.grad.norm().item() for p in parameters)) == pytest.approx(0.01, rel=1e-3)
+    assert model.clip["generator"] is None
+
+
+def test_rates_are_closed_forms_of_images(tmp_path):
+    log = Records()
+    model = Game(lr={"critic": 1e-3, "generator": 2e-3}, warmup=16, decay=(32, 64))
+    train(model, tmp_path, max_steps=8, logger=log, log_every_n_steps=1)
+    factors = [0, 0.5, 1, 1, 1, 0.75, 0.5, 0.25]
+    assert [record["rate/critic"] for _, record in log.records] == pytest.approx([1e-3 * f for f in factors])
+    assert [record["rate/generator"] for _, record in log.records] == pytest.approx([2e-3 * f for f in factors])
+
+
+def test_the_average_follows_the_generator_alone(tmp_path):
+    model = Game(ema=1e9)
+    train(model, tmp_path, max_steps=3)
+    assert set(model.ema.networks) == {"generator"}
+    averaged, live = model.ema.networks["generator"].weight, model.generator.weight
+    assert not torch.equal(averaged, live)
+    with model.evaluation():
+        assert model.generator.weight is averaged
+        assert not model.training
+    assert model.generator.weight is live
+    assert model.training
+
+
+def test_evaluation_leaves_the_random_state(tmp_path):
+    model = Game()
+    state = torch.get_rng_state()
+    with model.evaluation():
+        torch.randn(3)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_validation_plays_without_stepping(tmp_path):
+    log = Records()
+    model = Game(n_critic=5)
+    train(model, tmp_path, 2, logger=log, log_every_n_steps=9, limit_val_batches=2, val_check_interval=2)
+    ((_, record),) = log.records
+    assert {"val/critic/adversarial", "val/generator/adversarial", "val/generator/size"} <= set(record)
+    assert {key.split("/")[0] for key in record} == {"val", "progress"}
+
+
+@pytest.mark.parametrize("part", ["loss", "gradient"])
+def test_what_is_not_finite_stops_before_the_step_by_name(tmp_path, part):
+    class Bad(Game):
+        def turns(self, batch):
+            for player, terms in super().turns(batch):
+                if player == "generator" and self.iteration == 2:
+                    bias = self.generator.bias.sum()
+                    terms["size"] = bias * float("nan") if part == "loss" else (bias * 0).sqrt()
+                    weights.append(self.generator.weight.detach().clone())
+                yield player, terms
+
+    weights = []
+    model = Bad(weights={"size": 1.0})
+    with pytest.raises(
+        GenlitError, match="iteration 2, player 'generator'.*" + ("'size' is nan" if part == "loss" else "norm")
+    ):
+        train(model, tmp_path)
+    assert torch.equal(model.generator.weight, weights[0])
+    assert model.iteration == 2
+
+
+def test_a_fused_optimiser_can_be_told_to_leave_its_weights(tmp_path):
+    """What a GPU relies on until the error is read."""
+    model = Game()
+    train(model, tmp_path, max_steps=1)
+    optimizer, before = model._optimizers["critic"], model.critic.weight.detach().clone()
+    for parameter in model.critic.parameters():
+        parameter.grad = torch.full_like(parameter, float("nan"))
+    optimizer.found_inf = torch.ones(())
+    optimizer.step()
+    assert torch.equal(model.critic.weight, before)
+
+
+def test_unknown_names_are_refused_with_the_nearest():
+    with pytest.raises(GenlitError, match=r"model\.weights: unknown name 'adverserial', did you mean 'adversarial'"):
+        Game(weights={"adverserial": 2.0})
+    with pytest.raises(GenlitError, match=r"model\.lr: unknown name 'critics', did you mean 'critic'"):
+        Game(lr={"critics": 1e-4})
+    with pytest.raises(GenlitError, match=r"model\.lr: no rate for player 'generator'"):
+        Game(lr={"critic": 1e-4})
+    with pytest.raises(GenlitError, match=r"model\.clip: unknown name"):
+        Game(clip={"judge": 1.0})
+
+
+def test_a_turn_of_an_unknown_player_or_term_is_refused(tmp_path):
+    class Stranger(Game):
+        def turns(self, batch):
+            yield name
+
+    for name, complaint in [
+        (("judge", {}), "unknown player 'judge'"),
+        (("critic", {"taste": torch.ones(())}), "'taste'"),
+    ]:
+        with pytest.raises(GenlitError, match=complaint):
+            train(Stranger(), tmp_path)
+
+
+def test_every_parameter_belongs_to_one_player(tmp_path):
+    orphaned, shared = Game(), Game()
+    orphaned.extra = nn.Linear(2, 2)
+    with pytest.raises(GenlitError, match=r"no player owns extra\.weight, extra\.bias"):
+        train(orphaned, tmp_path)
+    shared.players = {"critic": ["critic"], "generator": ["generator", "critic"]}
+    with pytest.raises(GenlitError, match="own the same parameter"):
+        train(shared, tmp_path)
+
+
+def test_half_precision_is_refused_and_bfloat16_trains(tmp_path):
+    with pytest.raises(GenlitError, match=r"trainer\.precision: .*one loss scaler"):
+        train(Game(), tmp_path, precision="16-true")
+    model = Game()
+    train(model, tmp_path, precision="bf16-mixed")
+    assert model.generator.weight.dtype == torch.float32
+    assert model.iteration == 4
+
+
+def test_a_batch_that_does_not_divide_is_refused(tmp_path):
+    with pytest.raises(GenlitError, match=r"model\.accumulate: 3 does not divide the 8"):
+        train(Game(accumulate=3), tmp_path)
+
+
+def test_compiled_networks_keep_their_names(tmp_path):
+    model = Game(compile=True)
+    names = list(model.state_dict())
+    for network in model.compilable():
+        network.compile = lambda: compiled.append(True)
+    compiled = []
+    model.configure_model()
+    assert len(compiled) == 2
+    assert list(model.state_dict()) == names
+
+
+def test_the_same_seed_draws_the_same_numbers(tmp_path):
+    ends = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(0)
+        model = Game(seed=seed)
+        train(model, tmp_path, data=digits())
+        ends.append(model.generator.weight)
+    assert torch.equal(ends[0], ends[1])
+    assert not torch.equal(ends[0], ends[2])
+
+
+def test_private_names_of_lightning_still_exist(tmp_path):
+    """The engine ticks Lightning's manual-optimisation progress itself."""
+    trainer = train(Game(), tmp_path, max_steps=1)
+    progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+    assert progress.total.completed == progress.total.ready == 1

@@ -1,0 +1,331 @@
+"""Run folders: numbering, sharing, records, locks and what may change between two starts."""
+
+import json
+import multiprocessing
+import os
+import re
+import shlex
+import signal
+
+import pytest
+
+from genlit import runs
+from genlit.engine.checkpoint import SafeIO
+from genlit.errors import GenlitError
+
+FORK = multiprocessing.get_context("fork")
+LAUNCHERS = ("GENLIT_RUN", "RANK", "LOCAL_RANK", "NODE_RANK", "TORCHELASTIC_RUN_ID")
+
+
+@pytest.fixture(autouse=True)
+def no_launcher(monkeypatch):
+    monkeypatch.setenv("GENLIT_RUN", "")  # so that what `create` sets is taken back
+    for name in [*LAUNCHERS, *(name for name in os.environ if name.startswith("SLURM_"))]:
+        monkeypatch.delenv(name, raising=False)
+
+
+def save(run, it):
+    SafeIO().save_checkpoint({"it": it}, run / "checkpoints" / f"it-{it:08d}.ckpt")
+
+
+# Folders
+
+
+def test_runs_are_numbered(tmp_path):
+    assert [runs.create(tmp_path, "dcgan").relative_to(tmp_path).as_posix() for _ in range(3)] == [
+        "dcgan/001",
+        "dcgan/002",
+        "dcgan/003",
+    ]
+    assert runs.newest(tmp_path, "dcgan") == tmp_path / "dcgan" / "003"
+
+
+def test_numbers_are_compared_as_numbers(tmp_path):
+    (tmp_path / "dcgan" / "999").mkdir(parents=True)
+    assert runs.create(tmp_path, "dcgan").name == "1000"
+    assert [run.name for run in runs.runs(tmp_path, "dcgan")] == ["1000", "999"]
+
+
+def test_there_may_be_no_run(tmp_path):
+    assert runs.newest(tmp_path, "dcgan") is None
+
+
+def create_many(root, answers):
+    for _ in range(20):
+        answers.put(runs.create(root, "dcgan").name)
+
+
+def test_trainings_started_at_once_never_share_a_folder(tmp_path):
+    answers = FORK.Queue()
+    processes = [FORK.Process(target=create_many, args=(tmp_path, answers)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    names = [answers.get(timeout=60) for _ in range(80)]
+    for process in processes:
+        process.join()
+    assert len(set(names)) == 80
+
+
+@pytest.mark.parametrize(
+    "name", ["../../outside", "/etc/passwd", ".hidden", "a\nb", "x" * 300, "C:\\x", "a ö", "a/../../b"]
+)
+def test_no_name_leads_out_of_the_root(tmp_path, name):
+    run = runs.create(tmp_path / "root", name)
+    assert run.resolve().parent.parent == (tmp_path / "root").resolve()
+    assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,79}", run.parent.name)
+
+
+@pytest.mark.parametrize("name", ["", "..", "/", "ä ö"])
+def test_a_name_of_which_nothing_is_left_is_refused(tmp_path, name):
+    with pytest.raises(GenlitError, match="cannot name a run folder"):
+        runs.create(tmp_path, name)
+
+
+def test_a_link_does_not_lead_out_of_the_root(tmp_path):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "root" / "dcgan").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(GenlitError, match="leads out of"):
+        runs.create(tmp_path / "root", "dcgan")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_root_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(GenlitError, match=r"No run folder can be made in .*/file/dcgan"):
+        runs.create(tmp_path / "file", "dcgan")
+
+
+# Several processes
+
+
+def test_a_launched_process_shares_the_first_ones_folder(tmp_path, monkeypatch):
+    first = runs.create(tmp_path, "dcgan")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert runs.create(tmp_path, "dcgan") == first == runs.shared()
+
+
+def test_the_first_process_may_train_again(tmp_path):
+    assert runs.create(tmp_path, "dcgan") != runs.create(tmp_path, "dcgan")
+    assert runs.shared() is None
+
+
+def create_one(root, rank, answers):
+    os.environ["SLURM_PROCID"] = str(rank)
+    answers.put(runs.create(root, "dcgan").name)
+
+
+def test_slurms_processes_meet_in_one_folder_and_find_it_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    monkeypatch.setenv("SLURM_STEP_ID", "0")
+    answers = FORK.Queue()
+    processes = [FORK.Process(target=create_one, args=(tmp_path, rank, answers)) for rank in range(4)]
+    for process in processes:
+        process.start()
+    names = {answers.get(timeout=60) for _ in processes}
+    for process in processes:
+        process.join()
+    assert len(names) == 1
+    assert {run.name for run in runs.runs(tmp_path, "dcgan")} == names
+    assert runs.create(tmp_path, "dcgan").name in names
+    monkeypatch.setenv("SLURM_STEP_ID", "1")
+    assert runs.create(tmp_path, "dcgan").name not in names
+
+
+def test_a_shell_within_slurm_gets_a_folder_per_training(tmp_path, monkeypatch):
+    for name, value in {"SLURM_JOB_ID": "77", "SLURM_STEP_ID": "0", "SLURM_JOB_NAME": "bash"}.items():
+        monkeypatch.setenv(name, value)
+    assert runs.create(tmp_path, "dcgan") != runs.create(tmp_path, "dcgan")
+
+
+def test_torchruns_processes_meet_by_its_id(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a/b")
+    monkeypatch.setenv("RANK", "0")
+    first = runs.create(tmp_path, "dcgan")
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.delenv("GENLIT_RUN")
+    assert runs.create(tmp_path, "dcgan") == first
+
+
+def test_torchrun_without_an_id_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    with pytest.raises(GenlitError, match="--rdzv-id"):
+        runs.create(tmp_path, "dcgan")
+
+
+# Records
+
+
+def test_a_run_says_what_made_it_and_no_secret(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "canary-one")
+    argv = ["genlit", "train", "dcgan", "--logger.api_key=canary-two", "--hub.token", "canary-three"]
+    argv += ["--storage=postgres://me:canary-four@host/db", "DB_PASSWORD=canary-five", "--model.note=two words"]
+    runs.record(tmp_path, "model:\n  lr: 0.1\n", argv)
+    assert (tmp_path / "config.yaml").read_text() == "model:\n  lr: 0.1\n"
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    assert set(environment) == {"python", "packages", "commit", "platform", "cpus", "gpus"}
+    assert environment["packages"]["torch"].startswith("2.")
+    assert shlex.split((tmp_path / "command.txt").read_text())[-1] == "--model.note=two words"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["command.txt", "config.yaml", "environment.json"]
+    assert not any("canary" in path.read_text() for path in tmp_path.iterdir())
+
+
+def test_redaction_leaves_the_rest_alone():
+    argv = ["train", "--model.keypoints=3", "--model.lr", "0.1", "--tokenizer=bpe", "monkey=1", "https://host/path"]
+    assert runs.redact(argv) == argv
+
+
+# Locks
+
+
+def try_lock(run, answers):
+    try:
+        with runs.lock(run):
+            answers.put("held")
+    except GenlitError as error:
+        answers.put(str(error))
+
+
+def ask(run):
+    answers = FORK.Queue()
+    process = FORK.Process(target=try_lock, args=(run, answers))
+    process.start()
+    answer = answers.get(timeout=60)
+    process.join()
+    return answer
+
+
+def test_a_second_training_is_refused_until_the_first_ends(tmp_path):
+    with runs.lock(tmp_path):
+        assert "is being trained by another process" in ask(tmp_path)
+    assert ask(tmp_path) == "held"
+
+
+def hold(run, held):
+    with runs.lock(run):
+        held.set()
+        signal.pause()
+
+
+def test_a_killed_training_frees_its_run(tmp_path):
+    held = FORK.Event()
+    process = FORK.Process(target=hold, args=(tmp_path, held))
+    process.start()
+    assert held.wait(60)
+    assert "another process" in ask(tmp_path)
+    process.kill()
+    process.join()
+    assert ask(tmp_path) == "held"
+
+
+def test_the_first_process_holds_the_run_for_the_others(tmp_path, monkeypatch):
+    with runs.lock(tmp_path):
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        assert ask(tmp_path) == "held"
+
+
+# Configurations
+
+
+OLD = {"model": {"class_path": "genlit.models.DCGAN", "init_args": {"lr": 0.1, "betas": [0.5, 0.9]}}, "seed": 1}
+
+
+def test_differences_have_dotted_keys():
+    new = {"model": {"class_path": "genlit.models.DCGAN", "init_args": {"lr": 0.2, "betas": [0.5, 0.9]}}, "ema": {}}
+    assert runs.differences(OLD, new) == {
+        "model.init_args.lr": (0.1, 0.2),
+        "seed": (1, "(absent)"),
+        "ema": ("(absent)", {}),
+    }
+    assert runs.differences(OLD, OLD) == {}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"trainer": {"max_steps": 5, "default_root_dir": "x"}},
+        {"run": {"checkpoints": {"every": 5}, "log": 3}},
+        {"data": {"root": "x", "workers": 2}},
+        {"data": {"class_path": "genlit.data.Digits", "init_args": {"root": "x"}}},
+        {"claim": {"metric": "fid"}, "cost": "1 h"},
+    ],
+)
+def test_budgets_cadences_and_places_may_change(config):
+    old = {"data": {"class_path": "genlit.data.Digits"}} if "class_path" in config.get("data", {}) else {}
+    runs.check_same(old, config)
+
+
+@pytest.mark.parametrize("key", ["devices", "precision", "max_steps_of_mine"])
+def test_anything_else_is_refused_by_name(key):
+    with pytest.raises(GenlitError, match=rf"trainer\.{key}: 1 -> 2"):
+        runs.check_same({"trainer": {key: 1}}, {"trainer": {key: 2}})
+
+
+def test_every_refused_key_is_listed_unless_allowed():
+    new = {"model": {"init_args": {"lr": 0.2}}, "trainer": {"max_steps": 9}}
+    with pytest.raises(GenlitError) as refused:
+        runs.check_same({"model": {"init_args": {"lr": 0.1}}, "seed": 1}, new)
+    assert "model.init_args.lr: 0.1 -> 0.2, seed: 1 -> (absent)" in str(refused.value)
+    assert "max_steps" not in str(refused.value)
+    runs.check_same({"seed": 1}, new, allow=True)
+
+
+# Where a run stands
+
+
+def test_a_run_is_finished_when_its_last_iteration_is_saved(tmp_path):
+    assert not runs.finished(tmp_path)
+    (tmp_path / "config.yaml").write_text("trainer:\n  max_steps: 20\n")
+    assert not runs.finished(tmp_path)
+    save(tmp_path, 10)
+    assert not runs.finished(tmp_path)
+    save(tmp_path, 20)
+    assert runs.finished(tmp_path)
+    (tmp_path / "config.yaml").write_text("trainer:\n  max_steps: -1\n")
+    assert not runs.finished(tmp_path)
+
+
+@pytest.fixture
+def root(tmp_path):
+    for run in ("dcgan/001", "dcgan/002", "vae/001"):
+        (tmp_path / run).mkdir(parents=True)
+    save(tmp_path / "dcgan" / "001", 10)
+    save(tmp_path / "dcgan" / "001", 20)
+    save(tmp_path / "dcgan" / "002", 5)
+    (tmp_path / "dcgan" / "003").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("dcgan", "dcgan/002/checkpoints/it-00000005.ckpt"),
+        ("dcgan/001", "dcgan/001/checkpoints/it-00000020.ckpt"),
+        ("dcgan/001/checkpoints/it-00000010.ckpt", "dcgan/001/checkpoints/it-00000010.ckpt"),
+    ],
+)
+def test_names_folders_and_files_resolve(root, given, expected, monkeypatch):
+    monkeypatch.chdir(root)
+    assert runs.resolve(given, root).resolve() == root / expected
+    assert runs.resolve(root / given) == root / expected
+
+
+def test_a_damaged_checkpoint_gives_way_to_an_older_run(root):
+    (root / "dcgan/002/checkpoints/it-00000005.ckpt").write_bytes(b"")
+    assert runs.resolve("dcgan", root).name == "it-00000020.ckpt"
+
+
+@pytest.mark.parametrize("given", ["vae", "vae/001", "nothing", "dcgan/009", "dcgan/003"])
+def test_what_does_not_resolve_lists_the_runs_there_are(root, given):
+    with pytest.raises(GenlitError, match="dcgan/001, dcgan/002, dcgan/003, vae/001"):
+        runs.resolve(given, root)
+
+
+def test_an_empty_root_says_so(tmp_path):
+    with pytest.raises(GenlitError, match="holds no runs yet"):
+        runs.resolve("dcgan", tmp_path)
+
+
+def test_an_address_is_refused():
+    with pytest.raises(GenlitError, match="download it first"):
+        runs.resolve("https://example.org/run.ckpt")
