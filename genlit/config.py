@@ -1,7 +1,7 @@
 """Configurations: composed from files and flags, typed by the signatures they name, and built into objects.
 
-Later ones win: configs/base.yaml, the overlays that the experiment names, experiments/EXP.yaml, the overlays of the
-command line, flags. `model.name` and `data.name` are classes of genlit.models and genlit.data, or of a package that the
+Later ones win: configs/base.yaml, what the experiment is `based_on`, experiments/EXP.yaml, the overlays of the command
+line, flags. `model.name` and `data.name` are classes of genlit.models and genlit.data, or of a package that the
 user trusts by name; no file can import anything.
 """
 
@@ -116,14 +116,15 @@ def listed(kind: Literal["experiments", "configs"]) -> list[str]:
 
 def compose(experiment: str, overlays: list[str]) -> list[Path]:
     """The files of a configuration, in order."""
-    file = find("experiments", experiment)
-    named = read(file).get("overlays") or []
-    return [
-        find("configs", "base"),
-        *(find("configs", n) for n in named),
-        file,
-        *(find("configs", n) for n in overlays),
-    ]
+    own = _with_what_it_is_based_on(find("experiments", experiment))
+    return [find("configs", "base"), *own, *(find("configs", name) for name in overlays)]
+
+
+def _with_what_it_is_based_on(file: Path) -> list[Path]:
+    """Experiments (`dcgan`) and overlays (`data/digits`) that a file names under `based_on`, then the file."""
+    names = read(file).get("based_on") or []
+    bases = [find("configs" if "/" in name else "experiments", name) for name in names]
+    return [*(each for base in bases for each in _with_what_it_is_based_on(base)), file]
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -210,7 +211,7 @@ def offered(kind: Literal["model", "data"], name: str) -> type:
 def _parser(model: type[GenerativeModel], data: type[Source]) -> ArgumentParser:
     parser = ArgumentParser(prog="genlit train EXP", parser_mode="omegaconf+", exit_on_error=False, add_help=True)
     parser.add_argument("--config", action=ActionConfigFile, help="further files, before the flags that follow")
-    parser.add_argument("--overlays", type=list[str] | None, help="overlays that come before the experiment")
+    parser.add_argument("--based_on", type=list[str] | None, help="experiments and overlays that come before this one")
     parser.add_argument("--seed", type=int, default=0, help="seed of the initial weights, the data order and all draws")
     parser.add_argument("--claim", type=Claim | None, default=None, help="what the experiment claims")
     parser.add_argument("--cost", type=str | None, default=None, help="what the experiment costs, in words")

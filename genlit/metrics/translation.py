@@ -25,7 +25,8 @@ def paired_errors(model: Translates, source: Source, split: str) -> dict[str, fl
     for name, translated, untouched in zip(names, *errors.mean(0).view(2, 2).T.tolist(), strict=True):
         table[f"mae/{name}.{protocol}"] = translated
         table[f"mae-untranslated/{name}.{protocol}"] = untouched
-        table[f"mae-ratio/{name}.{protocol}"] = translated / untouched
+        if untouched:
+            table[f"mae-ratio/{name}.{protocol}"] = translated / untouched
     return table
 
 

@@ -110,9 +110,8 @@ class VAE(FromPrior, GenerativeModel):
         Burda et al. 2016, "Importance Weighted Autoencoders", eq. 8, https://arxiv.org/abs/1509.00519
         """
         mean, log_variance = self.posterior(images)
-        return torch.logsumexp(torch.stack([self._ratio(images, mean, log_variance) for _ in range(k)]), 0) - math.log(
-            k
-        )
+        ratios = torch.stack([self._ratio(images, mean, log_variance) for _ in range(k)])
+        return torch.logsumexp(ratios, 0) - math.log(k)
 
     def _ratio(self, images: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         """log p(x|z) + log p(z) − log q(z|x) at one z ~ q, (B,)."""

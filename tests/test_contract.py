@@ -1,0 +1,154 @@
+"""What every experiment promises, through the real command line on small data of its own shape."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+import genlit
+from genlit import config
+from genlit.capabilities import Reconstructs, Samples, Translates
+from genlit.cli import verbs
+from genlit.errors import GenlitError
+from genlit.logging import history
+
+SHIPPED = {"Digits", "Emoji", "Ring", "Grid"}
+SMALL = {"width": 8, "critic_width": 8, "blocks": 1, "hidden": [16]}
+BUDGET = {"max_steps": 4, "val_check_interval": 2, "limit_val_batches": 1, "log_every_n_steps": 3, "accelerator": "cpu"}
+RUN = {"checkpoint_every": 2, "keep": 9, "pictures_every": 4, "pictures": 4, "wandb": "disabled"}
+
+
+def stand_in(data, folder):
+    """Small data on disk in the place of what does not ship."""
+    kept = {key: data[key] for key in ("size", "mirror", "binarize") if key in data}
+    noise = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    if data["name"] == "CIFAR10":
+        np.savez(folder / "data.npz", train_images=noise, train_labels=np.arange(8), test_images=noise)
+        return kept | {"name": "Npz", "path": str(folder / "data.npz")}
+    for domain in ("trainA", "trainB", "testA", "testB"):
+        (folder / domain).mkdir()
+        for index, image in enumerate(noise):
+            Image.fromarray(image).save(folder / domain / f"{index}.png")
+    return kept | {"name": "Folder", "path": str(folder), "size": 32}
+
+
+@pytest.fixture(scope="module", params=config.listed("experiments"))
+def experiment(request, tmp_path_factory):
+    """The experiment's file, small: its model's sizes, its budget, and data on disk."""
+    folder = tmp_path_factory.mktemp(request.param)
+    content = config.merged(config.compose(request.param, []))
+    content.pop("based_on", None)
+    content.pop("claim", None)
+    content["model"] |= {key: value for key, value in SMALL.items() if key in content["model"]}
+    data = content["data"]
+    content["data"] = (data if data["name"] in SHIPPED else stand_in(data, folder)) | {"batch_size": 2}
+    content["trainer"] |= BUDGET | {"default_root_dir": str(folder / "runs")}
+    content["trainer"].pop("precision", None)
+    content["run"] = RUN
+    file = folder / f"{request.param}.yaml"
+    file.write_text(yaml.safe_dump(content))
+    return file
+
+
+@pytest.fixture(scope="module")
+def run(experiment):
+    """The run folder of four iterations."""
+    genlit_command("train", str(experiment))
+    return experiment.parent / "runs" / experiment.stem / "001"
+
+
+def genlit_command(*words):
+    verbs.main(list(words), prog_name="genlit", standalone_mode=False)
+
+
+def saved(run, iteration):
+    return torch.load(run / "checkpoints" / f"it-{iteration:08d}.ckpt", weights_only=True)
+
+
+def assert_same(one, other, path="checkpoint"):
+    assert type(one) is type(other), path
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), path
+    elif isinstance(one, dict):
+        assert list(one) == list(other), path
+        for key in one:
+            assert_same(one[key], other[key], f"{path}[{key!r}]")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), path
+        for index, pair in enumerate(zip(one, other, strict=True)):
+            assert_same(*pair, f"{path}[{index}]")
+    elif "hours" not in path:
+        assert one == other, path
+
+
+def test_every_parameter_gets_a_finite_gradient_from_its_player(experiment):
+    settings = config.parse(config.compose(str(experiment), []), [])
+    source = config.source(settings)
+    model = config.model(settings, source)
+    model.configure_model()
+    model.configure_optimizers()
+    batch = source.transform(next(iter(source.loader("train"))), training=True)
+    model.every = lambda n: True
+    for player, terms in model.turns(batch):
+        model.total(player, terms).backward(inputs=model._owned(player))
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+
+
+def test_the_command_line_trains_and_agrees_with_itself(run):
+    assert sorted(p.name for p in (run / "checkpoints").glob("*.ckpt")) == ["it-00000002.ckpt", "it-00000004.ckpt"]
+    assert saved(run, 4)["global_step"] == 4
+    axes = [(record["progress/iter"], record["progress/images"]) for record in history.read(run / "history.jsonl")]
+    assert axes == [(2, 4), (3, 6), (4, 8)]
+    assert list((run / "pictures").glob("*/it-00000004.png"))
+    assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_steps"] == 4
+
+
+def test_it_resumes_bit_for_bit(experiment, run):
+    second = run.parent / "002"
+    shutil.copytree(run, second)
+    for file in (second / "checkpoints").glob("it-00000004*"):
+        file.unlink()
+    genlit_command("train", str(experiment), "--resume")
+    assert_same(saved(run, 4), saved(second, 4))
+    timeless = [
+        [{k: v for k, v in record.items() if not k.startswith(("throughput/", "progress/hours"))} for record in records]
+        for records in (history.read(folder / "history.jsonl") for folder in (run, second))
+    ]
+    assert timeless[0] == timeless[1]
+    shutil.rmtree(second)
+
+
+def test_the_trained_model_can_be_used(run):
+    model = genlit.load(run)
+    assert not model.training
+    if isinstance(model, Samples):
+        images = model.sample(5, seed=3)
+        assert images.shape == (5, *model.shape)
+        assert images.abs().max() <= 1
+        assert torch.equal(model.sample(2, seed=3), images[:2])
+        assert not torch.equal(model.sample(5, seed=4), images)
+        torch.testing.assert_close(model.sample(5, seed=3, batch_size=2), images)
+    if isinstance(model, Reconstructs):
+        assert model.reconstruct(torch.ones(2, *model.shape)).shape == (2, *model.shape)
+    if isinstance(model, Translates):
+        for domain in model.domains:
+            assert model.translate(torch.zeros(1, *model.shape), domain).shape == (1, *model.shape)
+
+
+def test_it_can_be_evaluated_and_sampled(run, capsys):
+    genlit_command("sample", str(run), "-n", "3")
+    genlit_command("eval", str(run))
+    assert (run / "eval-test.json").is_file()
+    assert len(list((run / "samples").rglob("00002.png"))) in (1, 2)
+    capsys.readouterr()
+
+
+def test_an_unknown_option_is_an_error(experiment):
+    with pytest.raises(GenlitError, match=r"model\.lrr.*did you mean 'model\.lr'"):
+        genlit_command("train", str(experiment), "--model.lrr=1")
