@@ -243,8 +243,7 @@ class Source(LightningDataModule):
         return range(kept) if split == "train" else range(kept, n)
 
     def _held(self, n: int) -> int:
-        group = self.store.meta["group"]
-        return group * max(1, round(n * self.holdout / group)) if self.holdout else 0
+        return max(1, round(n * self.holdout)) if self.holdout else 0
 
     def _rank_and_world(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -14,6 +14,7 @@ from genlit.errors import GenlitError
 
 ASSETS = Path(__file__).parent / "assets"
 STYLES = ("noto", "twemoji", "fluent")
+VALIDATION = 20  # every 20th of the training emoji is for validation
 
 
 def tiles(path: Path, columns: int) -> np.ndarray:
@@ -54,8 +55,10 @@ class Digits(Source):
 class Emoji(Source):
     """1,599 emoji in three styles of drawing, 64 x 64 RGB on white; every eighth emoji is for the test.
 
-    A model that needs `a` and `b` gets two styles, unpaired in training and paired in the test. Any other gets all
-    three as one set, with labels and the caption "{name}, {keywords}, in {style} style".
+    Every 20th of the others is for validation, whatever `holdout` says.
+
+    A model that needs `a` and `b` gets two styles, unpaired in training and paired in validation and test. Any other
+    gets all three as one set, with labels and the caption "{name}, {keywords}, in {style} style".
 
     Args:
         domains: the styles of `a` and `b`: two of noto, twemoji, fluent.
@@ -82,12 +85,14 @@ class Emoji(Source):
     def identity(self) -> object:
         """Give the checksums of the shipped files and the arrangement."""
         arrangement = self.domains if self._translating else self.label
-        return [arrangement, *(sha256(path) for path in sorted((ASSETS / "emoji").iterdir()))]
+        return [arrangement, VALIDATION, *(sha256(path) for path in sorted((ASSETS / "emoji").iterdir()))]
 
     def contents(self) -> Contents:
         """Read the shipped files."""
         emoji = json.loads((ASSETS / "emoji" / "emoji.json").read_text(encoding="utf-8"))
         rows = {split: [k for k, one in enumerate(emoji) if one["split"] == split] for split in ("train", "test")}
+        rows["val"] = rows["train"][::VALIDATION]
+        rows["train"] = sorted({*rows["train"]} - {*rows["val"]})
         return self._two_domains(rows) if self._translating else self._all_styles(emoji, rows)
 
     @property
@@ -97,8 +102,8 @@ class Emoji(Source):
     def _two_domains(self, rows: dict[str, list[int]]) -> Contents:
         a, b = (_sheet(style) for style in self.domains)
         train = [{"a": self._fitted(a[rows["train"]])}, {"b": self._fitted(b[rows["train"]])}]
-        test = [{"a": self._fitted(a[rows["test"]]), "b": self._fitted(b[rows["test"]])}]
-        return Contents({"train": train, "test": test})
+        paired = {split: [{"a": self._fitted(a[k]), "b": self._fitted(b[k])}] for split, k in rows.items()}
+        return Contents(paired | {"train": train})
 
     def _all_styles(self, emoji: list[dict], rows: dict[str, list[int]]) -> Contents:
         sheets = np.stack([_sheet(style) for style in STYLES], axis=1)
@@ -114,7 +119,7 @@ class Emoji(Source):
             }
 
         classes = categories if self.label == "category" else list(STYLES)
-        return Contents({split: [stream(chosen)] for split, chosen in rows.items()}, classes, group=len(STYLES))
+        return Contents({split: [stream(chosen)] for split, chosen in rows.items()}, classes)
 
     def _fitted(self, images: np.ndarray) -> Any:
         return self.fit.arrays(images, "Emoji")

@@ -40,13 +40,11 @@ class Contents:
             `attributes` float32 (N, K) of 0 and 1, `text` a list of N strings.
         classes: name of each label.
         attributes: name of each attribute.
-        group: number of consecutive rows that show one thing and stay on one side of a split.
     """
 
     splits: dict[str, list[Stream]]
     classes: list[str] = field(default_factory=list)
     attributes: list[str] = field(default_factory=list)
-    group: int = 1
 
 
 class DamagedStoreError(GenlitError):
@@ -212,7 +210,6 @@ def _write(folder: Path, contents: Contents) -> None:
         "splits": splits,
         "classes": contents.classes,
         "attributes": contents.attributes,
-        "group": contents.group,
         "shapes": {name: _open(folder / name).shape for name in _written(folder) if name.endswith(".npy")},
         "files": {name: [(folder / name).stat().st_size, sha256(folder / name)] for name in _written(folder)},
     }

@@ -18,8 +18,8 @@ def reseed(device: torch.device, *key: int | str) -> None:
     """Sets torch's global random state on the CPU and on `device` from a key."""
     seed = derive(*key)
     torch.default_generator.manual_seed(seed)  # torch.manual_seed costs 20 times as much: it asks every back end
-    if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
 
 
 def ramp(images: float, duration: float) -> float:

@@ -7,7 +7,7 @@ from genlit.engine.processes import gather
 
 
 class Logbook:
-    """Running means of named scalars: m = Σ n_i v_i / Σ n_i, summed in float64.
+    """Running means of named scalars: m = Σ n_i v_i / Σ n_i, summed in float64 where the device has it.
 
     Its state is part of the checkpoint, so a resumed run flushes the same numbers as an uninterrupted one.
     """
@@ -18,7 +18,8 @@ class Logbook:
 
     def add(self, name: str, value: Tensor | float, n: float = 1) -> None:
         """Adds a detached scalar that stands for `n` observations."""
-        value = torch.as_tensor(value).detach().double() * n
+        value = torch.as_tensor(value).detach()
+        value = value.to(torch.float32 if value.device.type == "mps" else torch.float64) * n  # mps has no doubles
         if name in self.sums:
             self.sums[name] += value
         else:
