@@ -15,6 +15,7 @@ update, so `turns` reads like the paper's algorithm. The base class does the res
 averaging over processes, accumulation, clipping, rates, moving averages, logging and the clock.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
@@ -338,6 +339,8 @@ class GenerativeModel(LightningModule):
 
     def on_fit_start(self) -> None:
         """Refuses what would silently train something else."""
+        if not torch.cuda.is_available():
+            os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)  # Lightning's: asks the driver at every step
         if (precision := self.trainer.precision) not in PRECISIONS:
             raise GenlitError(
                 f"trainer.precision: {precision} is not offered: one loss scaler over several optimisers corrupts "

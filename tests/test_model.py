@@ -121,9 +121,11 @@ def test_the_average_follows_the_generator_alone(tmp_path):
     assert not torch.equal(averaged, live)
     with model.evaluation():
         assert model.generator.weight is averaged
-        assert not model.training
+        assert not model.generator.training
     assert model.generator.weight is live
     assert model.training
+    assert model.generator.training
+    assert not model.ema.networks["generator"].training
 
 
 def test_evaluation_leaves_the_random_state(tmp_path):

@@ -23,8 +23,8 @@ class CycleGAN(GenerativeModel):
     Zhu et al. 2017, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks", eqs. 1 to 3 and
     section 5.2 (identity), https://arxiv.org/abs/1703.10593.
 
-    Departs from the paper: a critic sees real and pooled images in one batch, and a generator its input and the other
-    domain's image in one: instance normalisation keeps the images apart, so nothing but the speed changes.
+    Departs from the paper: images that pass the same network together share a batch; instance normalisation keeps them
+    apart, so nothing but the speed changes.
 
     Args:
         shape: (C, H, W); H and W multiples of 4.
@@ -66,12 +66,13 @@ class CycleGAN(GenerativeModel):
     def turns(self, batch: Batch) -> Iterator[Turn]:
         a, b = batch["a"], batch["b"]
         fake_b, same_b = self.to_b(torch.cat([a, b])).chunk(2)
-        fake_a, same_a = self.to_a(torch.cat([b, a])).chunk(2)
+        fake_a, same_a, again_a = self.to_a(torch.cat([b, a, fake_b])).chunk(3)
+        again_b = self.to_b(fake_a)
         yield (
             "generators",
             {
                 "adversarial": self.fooling(self.critic_b, fake_b, b) + self.fooling(self.critic_a, fake_a, a),
-                "cycle": l1_loss(self.to_a(fake_b), a) + l1_loss(self.to_b(fake_a), b),
+                "cycle": l1_loss(again_a, a) + l1_loss(again_b, b),
                 "identity": l1_loss(same_b, b) + l1_loss(same_a, a),
             },
         )

@@ -106,6 +106,7 @@ def build_trainer(settings: config.Namespace, run: Path, start: Path | None) -> 
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         enable_model_summary=False,
+        enable_progress_bar=settings.run.progress,
         logger=loggers(settings, run),
         callbacks=callbacks(settings.run),
         plugins=[SafeIO()],

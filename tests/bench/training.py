@@ -132,7 +132,7 @@ def plain_gan(
 
 
 def plain_cyclegan(columns: Columns) -> Step:
-    """Fake and identity in one batch of a generator, real and fake in one of a critic."""
+    """What passes the same network together shares a batch."""
     to_b, to_a, critic_a, critic_b = cyclegan_networks()
     batches_a, batches_b = (in_memory(columns[domain], 1) for domain in "ab")
     pool_a, pool_b = ImagePool(50), ImagePool(50)
@@ -149,8 +149,8 @@ def plain_cyclegan(columns: Columns) -> Step:
     def step() -> None:
         a, b = next(batches_a), next(batches_b)
         fake_b, same_b = to_b(torch.cat([a, b])).chunk(2)
-        fake_a, same_a = to_a(torch.cat([b, a])).chunk(2)
-        cycle = l1_loss(to_a(fake_b), a) + l1_loss(to_b(fake_a), b)
+        fake_a, same_a, again_a = to_a(torch.cat([b, a, fake_b])).chunk(3)
+        cycle = l1_loss(again_a, a) + l1_loss(to_b(fake_a), b)
         identity = l1_loss(same_b, b) + l1_loss(same_a, a)
         loss = fooling(critic_b, fake_b) + fooling(critic_a, fake_a) + 10 * cycle + 5 * identity
         loss.backward(inputs=generators)
