@@ -1,6 +1,7 @@
 """CycleGAN: translation between two sets of images without pairs."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +28,10 @@ class CycleGAN(GenerativeModel):
     apart, so nothing but the speed changes.
 
     Args:
-        shape: (C, H, W); H and W multiples of 4.
+        shape: (C, H, W); H and W multiples of 4 with the two default halvings.
         width: channels of the generators' first layer.
         blocks: residual blocks of a generator: 6 for images of 128 pixels, 9 from 256.
+        halvings: strided layers of a generator; small images lose less with 1.
         critic_width: channels of the critics' first layer.
         critic_layers: strided layers of a critic; 3 make its receptive field 70x70.
         pool: generated images that a critic's history holds, per domain and slot; 0 shows it the newest alone.
@@ -48,6 +50,7 @@ class CycleGAN(GenerativeModel):
         *,
         width: int = 64,
         blocks: int = 9,
+        halvings: int = 2,
         critic_width: int = 64,
         critic_layers: int = 3,
         pool: int = 50,
@@ -56,10 +59,10 @@ class CycleGAN(GenerativeModel):
         **engine,
     ):
         super().__init__(shape, lr=lr, **engine)
-        self._refuse_shape(critic_layers)
+        self._refuse_shape(halvings, critic_layers)
         self.loss = LOSSES[loss]
         channels = self.shape[0]
-        self.to_b, self.to_a = (normal(generator(channels, width, blocks)) for _ in "ba")
+        self.to_b, self.to_a = (normal(generator(channels, width, blocks, halvings)) for _ in "ba")
         self.critic_a, self.critic_b = (normal(critic(channels, critic_width, critic_layers)) for _ in "ab")
         self.pools = {"a": ImagePool(pool), "b": ImagePool(pool)}
 
@@ -107,12 +110,13 @@ class CycleGAN(GenerativeModel):
             for name, kept in images.items():
                 self.pools[name].kept[slot] = kept
 
-    def _refuse_shape(self, critic_layers: int) -> None:
+    def _refuse_shape(self, halvings: int, critic_layers: int) -> None:
         _, height, width = self.shape
-        if height % 4 or width % 4 or min(height, width) >> critic_layers < 4:
+        if height % (1 << halvings) or width % (1 << halvings) or min(height, width) >> critic_layers < 4:
             raise GenlitError(
-                f"CycleGAN: images of {height}x{width} pixels do not suit {critic_layers} strided critic layers: both "
-                f"sides must be multiples of 4 and at least {4 << critic_layers}; choose --data.size"
+                f"CycleGAN: images of {height}x{width} pixels do not suit {halvings} halvings and {critic_layers} strided "
+                f"critic layers: both sides must be multiples of {1 << halvings} and at least {4 << critic_layers}; "
+                "choose --data.size"
             )
 
 
@@ -128,15 +132,16 @@ class Residual(nn.Module):
         return x + self.change(x)
 
 
-def generator(channels: int, width: int, blocks: int) -> nn.Sequential:
-    """c7s1-w, d2w, d4w, R4w · blocks, u2w, uw, c7s1-C: Zhu et al. 2017, appendix 7.2. Any size divisible by 4."""
+def generator(channels: int, width: int, blocks: int, halvings: int) -> nn.Sequential:
+    """c7s1-w, d2w, d4w, R4w · blocks, u2w, uw, c7s1-C with two halvings: Zhu et al. 2017, appendix 7.2."""
     layers = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7), InstanceNorm(width), nn.ReLU(True)]
-    for w in (width, 2 * width):
-        layers += [nn.Conv2d(w, 2 * w, 3, stride=2, padding=1), InstanceNorm(2 * w), nn.ReLU(True)]
-    layers += [Residual(4 * width) for _ in range(blocks)]
-    for w in (4 * width, 2 * width):
-        up = nn.ConvTranspose2d(w, w // 2, 3, stride=2, padding=1, output_padding=1)
-        layers += [up, InstanceNorm(w // 2), nn.ReLU(True)]
+    widths = [width << k for k in range(halvings + 1)]
+    for narrow, wide in pairwise(widths):
+        layers += [nn.Conv2d(narrow, wide, 3, stride=2, padding=1), InstanceNorm(wide), nn.ReLU(True)]
+    layers += [Residual(widths[-1]) for _ in range(blocks)]
+    for wide, narrow in pairwise(reversed(widths)):
+        up = nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1, output_padding=1)
+        layers += [up, InstanceNorm(narrow), nn.ReLU(True)]
     return nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh())
 
 

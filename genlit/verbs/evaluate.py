@@ -50,11 +50,12 @@ def measures(model: GenerativeModel, source: Source, split: str) -> list[Callabl
 
 @torch.no_grad()
 def held_out_terms(model: GenerativeModel, source: Source, split: str) -> dict[str, float]:
-    """Means of the game's terms over a split, every image once."""
+    """Means of the game's terms over a split, every image once; the names carry how it was binarised, if it was."""
     for index, batch in enumerate(source.loader(split)):
         moved = {k: v.to(model.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
         model.examine(moved, index, source)
-    return {f"{name.removeprefix('val/')}.{split}": value for name, value in model.examined().items()}
+    protocol = f"{source.binarize}.{split}" if source.binarize else split
+    return {f"{name.removeprefix('val/')}.{protocol}": value for name, value in model.examined().items()}
 
 
 def _timed(measure: Callable[[], dict[str, float]]) -> list[tuple[str, float, float]]:

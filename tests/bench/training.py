@@ -253,7 +253,7 @@ def dcgan_networks() -> tuple[nn.Module, nn.Module]:
 
 def cyclegan_networks() -> list[nn.Module]:
     """To b, to a, and the critics of a and b, as in the paper."""
-    generators = [normal(cyclegan.generator(3, 64, 9)) for _ in "ba"]
+    generators = [normal(cyclegan.generator(3, 64, 9, halvings=2)) for _ in "ba"]
     return generators + [normal(cyclegan.critic(3, 64, 3)) for _ in "ab"]
 
 

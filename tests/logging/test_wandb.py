@@ -13,6 +13,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 from wandb.proto import wandb_internal_pb2
 
+from genlit.cli import verbs
+from genlit.logging import history
 from genlit.logging.wandb import dashboard, redact
 
 BLOCK = 32768
@@ -162,6 +164,8 @@ DYING = """
 import os, signal, sys, threading
 from pathlib import Path
 from PIL import Image
+from genlit.cli import verbs
+from genlit.logging import history
 from genlit.logging.wandb import dashboard
 
 board = dashboard(sys.argv[1], "offline")
@@ -186,6 +190,8 @@ def test_wandb_dying_is_told_once_and_training_goes_on(tmp_path):
 CHILD = """
 import sys
 from PIL import Image
+from genlit.cli import verbs
+from genlit.logging import history
 from genlit.logging.wandb import dashboard
 
 board = dashboard(sys.argv[1], config={"hub": {"hf_token": sys.argv[2]}, "list": [{"Password": sys.argv[2]}]})
@@ -229,3 +235,23 @@ def test_secrets_are_redacted_at_any_depth_and_nothing_else():
         "all": [{"db_password": "<redacted>"}, "plain"],
     }
     assert config["hub"]["HF_TOKEN"] == "x"
+
+
+def test_a_training_records_what_its_history_says(tmp_path):
+    small = [
+        "--model.width=8",
+        "--data.batch_size=4",
+        "--trainer.limit_val_batches=1",
+        "--trainer.val_check_interval=2",
+    ]
+    often = ["--trainer.max_steps=4", "--trainer.log_every_n_steps=2", "--run.pictures_every=2", "--run.pictures=4"]
+    place = [f"--trainer.default_root_dir={tmp_path}", "--run.wandb=offline", "--trainer.accelerator=cpu"]
+    verbs.main(["train", "dcgan", *small, *often, *place], standalone_mode=False)
+    run = tmp_path / "dcgan" / "001"
+    shown = rows(run)
+    scalars = [
+        {k: v for k, v in row.items() if not k.startswith("_")} for row in shown if "pictures/samples._type" not in row
+    ]
+    assert scalars == history.read(run / "history.jsonl")
+    pictures = [row["progress/images"] for row in shown if "pictures/samples._type" in row]
+    assert pictures == [0, 8, 16]
