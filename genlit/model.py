@@ -103,6 +103,7 @@ class GenerativeModel(LightningModule):
         self.ema: EMA | None = None
         self.latest: dict[str, float] = {}
         self._guard, self._train_book, self._validation_book = Guard(), Logbook(), Logbook()
+        self._stands_for = 1  # images that an observed mean is weighted by: a held-out batch may be short
         self._optimizers: dict[str, Optimizer] = {}
         self._parameters_of: dict[str, list[nn.Parameter]] = {}
         self._played: tuple[str, list[tuple[str, Tensor]]] = ("", [])
@@ -140,7 +141,7 @@ class GenerativeModel(LightningModule):
 
     def observe(self, name: str, value: Tensor | float) -> None:
         """Logs a scalar that no player minimises."""
-        self._book.add(f"{self._stage}/{name}", value)
+        self._book.add(f"{self._stage}/{name}", value, self._stands_for)
 
     @contextmanager
     def evaluation(self) -> Iterator[None]:
@@ -159,6 +160,7 @@ class GenerativeModel(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Plays one iteration. Its micro-batches play in lockstep, so that an update sees all of their gradients."""
+        self._stands_for = 1
         games = [self._game(part, self.trainer.datamodule) for part in self._split(batch)]
         self._set_rates()
         turn = 0
@@ -174,9 +176,9 @@ class GenerativeModel(LightningModule):
     def examine(self, batch: Batch, index: int, source: LightningDataModule | None) -> None:
         """Adds the terms of the `index`-th held-out batch to the means; the draws depend on the index alone."""
         reseed(self.device, self.seed, "validation", index)
-        n = len(next(iter(batch.values())))
+        self._stands_for = len(next(iter(batch.values())))
         for player, terms in self._game(batch, source):
-            self._log_terms(player, terms, n)
+            self._log_terms(player, terms)
 
     def _game(self, batch: Batch, source: LightningDataModule | None) -> Iterator[Turn]:
         yield from self.turns(self._inputs(batch, source))
@@ -211,7 +213,7 @@ class GenerativeModel(LightningModule):
             player, terms = next(game, (None, {}))
             moves.append((player, list(terms.items())))
             if player:
-                self._log_terms(player, terms, 1)
+                self._log_terms(player, terms)
                 (self.total(player, terms) / self.accumulate).backward(inputs=self._owned(player))
         player = moves[0][0]
         if any(other != player for other, _ in moves):
@@ -240,7 +242,7 @@ class GenerativeModel(LightningModule):
         gradients = [p.grad for p in self._owned(player) if p.grad is not None]
         norm = get_total_norm(gradients)
         self._guard.watch(self.iteration, player, terms, norm, optimizer)
-        self._train_book.add(f"train/{player}/gradient_norm", norm)
+        self.observe(f"{player}/gradient_norm", norm)
         if self.clip[player]:
             clip_grads_with_norm_(self._owned(player), self.clip[player], norm)
 
@@ -271,9 +273,9 @@ class GenerativeModel(LightningModule):
     def _book(self) -> Logbook:
         return self._train_book if self.training else self._validation_book
 
-    def _log_terms(self, player: str, terms: Terms, n: int) -> None:
+    def _log_terms(self, player: str, terms: Terms) -> None:
         for name, value in terms.items():
-            self._book.add(f"{self._stage}/{player}/{name}", value, n)
+            self.observe(f"{player}/{name}", value)
 
     def on_validation_epoch_end(self) -> None:
         """Writes the means over the held-out images."""

@@ -114,9 +114,9 @@ class CycleGAN(GenerativeModel):
         _, height, width = self.shape
         if height % (1 << halvings) or width % (1 << halvings) or min(height, width) >> critic_layers < 4:
             raise GenlitError(
-                f"CycleGAN: images of {height}x{width} pixels do not suit {halvings} halvings and {critic_layers} strided "
-                f"critic layers: both sides must be multiples of {1 << halvings} and at least {4 << critic_layers}; "
-                "choose --data.size"
+                f"CycleGAN: images of {height}x{width} pixels do not suit {halvings} halvings and {critic_layers} "
+                f"strided critic layers: both sides must be multiples of {1 << halvings} and at least "
+                f"{4 << critic_layers}; choose --data.size"
             )
 
 
