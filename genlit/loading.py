@@ -26,6 +26,7 @@ def load(run_or_checkpoint: str | Path, *, device: str = "cpu", trust: Iterable[
     model = config.offered("model", saved["model"])(**saved["hyper_parameters"] | {"compile": False})
     model.configure_model()
     model.load_state_dict(saved["state_dict"])
+    model._past = (saved["global_step"], saved["images"])
     if model.ema:
         model.ema.exchange(model)
         model.ema = None

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -40,7 +41,7 @@ def test_the_clock_counts_iterations(tmp_path, n_critic, accumulate):
 def test_no_gradient_outlives_its_turn(tmp_path):
     model = Game()
     train(model, tmp_path)
-    assert not any(left for _, left, _ in model.played)
+    assert [left for _, left, _ in model.played] == [False] * 8
 
 
 def test_opponents_get_no_gradient(tmp_path):
@@ -179,11 +180,11 @@ def test_a_fused_optimiser_can_be_told_to_leave_its_weights(tmp_path):
 
 
 def test_unknown_names_are_refused_with_the_nearest():
-    with pytest.raises(GenlitError, match=r"model\.weights: unknown name 'adverserial', did you mean 'adversarial'"):
+    with pytest.raises(GenlitError, match=r"model\.weights: unknown name 'adverserial'; did you mean 'adversarial'"):
         Game(weights={"adverserial": 2.0})
-    with pytest.raises(GenlitError, match=r"model\.lr: unknown name 'critics', did you mean 'critic'"):
+    with pytest.raises(GenlitError, match=r"model\.lr: unknown name 'critics'; did you mean 'critic'"):
         Game(lr={"critics": 1e-4})
-    with pytest.raises(GenlitError, match=r"model\.lr: no rate for player 'generator'"):
+    with pytest.raises(GenlitError, match=r"model\.lr is .*a rate for each of critic, generator"):
         Game(lr={"critic": 1e-4})
     with pytest.raises(GenlitError, match=r"model\.clip: unknown name"):
         Game(clip={"judge": 1.0})
@@ -191,7 +192,7 @@ def test_unknown_names_are_refused_with_the_nearest():
 
 @pytest.mark.parametrize(
     ("turn", "sentence"),
-    [(("judge", {}), "unknown player 'judge'"), (("critic", {"taste": torch.ones(())}), "unknown name 'taste'")],
+    [(("judge", {}), "player: unknown name 'judge'"), (("critic", {"taste": torch.ones(())}), "unknown name 'taste'")],
 )
 def test_a_turn_of_an_unknown_player_or_term_is_refused(tmp_path, turn, sentence):
     class Stranger(Game):
@@ -221,20 +222,61 @@ def test_half_precision_is_refused_and_bfloat16_trains(tmp_path):
     assert model.iteration == 4
 
 
+def test_rates_of_zero_before_the_end_are_refused(tmp_path):
+    with pytest.raises(GenlitError, match="rates are 0 from image 16 on, but training goes to 32"):
+        train(Game(decay=(8, 16)), tmp_path)
+
+
+def test_an_average_of_nothing_is_refused():
+    class Unaveraged(Game):
+        averaged = ()
+
+    with pytest.raises(GenlitError, match=r"model\.ema is 100"):
+        Unaveraged(ema=100)
+
+
+@pytest.mark.parametrize(("key", "value"), [("accumulate", 0), ("decay", (5, 5))])
+def test_numbers_out_of_range_are_refused_by_key(key, value):
+    with pytest.raises(GenlitError, match=rf"model\.{key} is"):
+        Game(**{key: value})
+
+
+def test_means_weigh_a_short_batch_by_its_images():
+    class Counts(Game):
+        def turns(self, batch):
+            yield "critic", {"adversarial": self.critic.weight.sum() * 0 + len(batch["image"])}
+            self.observe("size", float(len(batch["image"])))
+
+    model = Counts().eval()
+    for n in (3, 1):
+        model.examine({"image": torch.zeros(n, 1, 8, 8)}, 0, None)
+    assert model.examined() == {"val/critic/adversarial": 2.5, "val/size": 2.5}
+
+
+def test_a_restored_log_goes_on_with_the_optimisers_configuration(tmp_path):
+    model = Game(betas=(0.5, 0.9))
+    train(model, tmp_path, max_steps=1)
+    for group in model._optimizers["critic"].param_groups:
+        group["betas"] = (0.1, 0.2)
+    model.on_train_start()
+    assert model._optimizers["critic"].param_groups[0]["betas"] == (0.5, 0.9)
+
+
 def test_a_batch_that_does_not_divide_is_refused(tmp_path):
     with pytest.raises(GenlitError, match=r"model\.accumulate: 3 does not divide the 8"):
         train(Game(accumulate=3), tmp_path)
 
 
-def test_compiled_networks_keep_their_names(tmp_path):
-    model = Game(compile=True)
-    names = list(model.state_dict())
-    for network in model.compilable():
-        network.compile = lambda: compiled.append(True)
-    compiled = []
-    model.configure_model()
-    assert len(compiled) == 2
-    assert list(model.state_dict()) == names
+def test_compiled_networks_train_the_same_and_keep_their_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    ends = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        model = Game(compile=compiled, ema=100)
+        train(model, tmp_path, limit_val_batches=1, val_check_interval=2)
+        ends.append(model.state_dict())
+    assert list(ends[0]) == list(ends[1])
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
 
 
 def test_the_same_seed_draws_the_same_numbers(tmp_path):

@@ -55,6 +55,6 @@ class Guard:
         found = [f"{name} is {value}" for name, value in pairs if not math.isfinite(value)]
         raise GenlitError(
             f"iteration {turn.iteration}, player '{turn.player}': {', '.join(found) or 'not finite elsewhere'}; the "
-            " step was not taken and nothing was saved, so the last checkpoint is good: "
-            "resume with a lower --model.lr or with --model.clip"
+            "step was not taken and this state is never saved: go on from the last checkpoint with "
+            "--resume --override and a lower --model.lr or a --model.clip"
         )

@@ -20,10 +20,8 @@ class Logbook:
         """Adds a detached scalar that stands for `n` observations."""
         value = torch.as_tensor(value).detach()
         value = value.to(torch.float32 if value.device.type == "mps" else torch.float64) * n  # mps has no doubles
-        if name in self.sums:
-            self.sums[name] += value
-        else:
-            self.sums[name] = value.clone()
+        before = self.sums.get(name)
+        self.sums[name] = value if before is None else before.to(value.device) + value  # restored sums: on the CPU
         self.counts[name] = self.counts.get(name, 0) + n
 
     def flush(self) -> dict[str, float]:
@@ -35,7 +33,7 @@ class Logbook:
         return {name: total / count for name, (total, count) in _over_processes(totals).items()}
 
     def state_dict(self) -> dict[str, dict]:
-        return {"sums": {name: total.clone() for name, total in self.sums.items()}, "counts": dict(self.counts)}
+        return {"sums": {name: total.cpu() for name, total in self.sums.items()}, "counts": dict(self.counts)}
 
     def load_state_dict(self, state: dict[str, dict]) -> None:
         self.sums, self.counts = dict(state["sums"]), dict(state["counts"])

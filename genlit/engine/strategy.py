@@ -50,7 +50,7 @@ def _average(group: list[Tensor]) -> None:
         parameter.grad = gradient if present else None
 
 
-class Players(DDPStrategy):
+class SyncAtStep(DDPStrategy):
     """Data parallelism for games. Buffers are rank 0's after `broadcast_buffers`; parameters never drift."""
 
     def configure_ddp(self) -> None:

@@ -10,7 +10,7 @@ from torch.nn.functional import l1_loss
 from genlit.errors import GenlitError
 from genlit.losses.adversarial import LOSSES, LossName
 from genlit.model import Batch, GenerativeModel, Turn
-from genlit.models.pool import ImagePool
+from genlit.nn.pool import ImagePool
 from genlit.nn.initial import normal
 from genlit.nn.norm import InstanceNorm
 
@@ -60,6 +60,7 @@ class CycleGAN(GenerativeModel):
     ):
         super().__init__(shape, lr=lr, **engine)
         self._refuse_shape(halvings, critic_layers)
+        self.require("pool", pool, pool >= 0, "at least 0")
         self.loss = LOSSES[loss]
         channels = self.shape[0]
         self.to_b, self.to_a = (normal(generator(channels, width, blocks, halvings)) for _ in "ba")
@@ -103,7 +104,7 @@ class CycleGAN(GenerativeModel):
             return self.get_submodule(f"to_{to}")(images.to(self.dtype))
 
     def slot_state(self) -> dict[int, dict[str, Tensor]]:
-        return {slot: {name: pool.kept[slot] for name, pool in self.pools.items()} for slot in self.pools["a"].kept}
+        return {slot: {name: pool.kept[slot].cpu() for name, pool in self.pools.items()} for slot in self.pools["a"].kept}
 
     def load_slot_state(self, state: dict[int, dict[str, Tensor]]) -> None:
         for slot, images in state.items():

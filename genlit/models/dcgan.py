@@ -6,7 +6,6 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from genlit.engine.clock import fall
 from genlit.errors import GenlitError
 from genlit.losses.adversarial import LOSSES, LossName
 from genlit.losses.penalties import drift, gradient_penalty, zero_centred
@@ -63,6 +62,7 @@ class DCGAN(FromPrior, GenerativeModel):
     ):
         super().__init__(shape, lr=lr, channels_last=channels_last, **engine)
         self.latent, self.n_critic, self.noise, self.noise_until = latent, n_critic, noise, noise_until
+        self.require("n_critic", n_critic, n_critic >= 1, "at least 1")
         self.loss, self.mixes_images = LOSSES[loss], critic_norm == "batch"
         self._refuse_mixing()
         self.generator = normal(generator(self.shape, latent, width, norm))
@@ -108,7 +108,7 @@ class DCGAN(FromPrior, GenerativeModel):
 
     def disturbed(self, images: Tensor) -> Tensor:
         """The critic's view: instance noise that has fallen to 0 after `noise_until` images."""
-        return instance_noise(images, self.noise * fall(self.images, 0, self.noise_until)) if self.noise else images
+        return instance_noise(images, self.noise * self.fall(0, self.noise_until)) if self.noise else images
 
     def compilable(self) -> list[nn.Module]:
         twice = any(self.weights[name] for name in ("gradient_penalty", "r1", "r2"))

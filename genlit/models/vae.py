@@ -8,7 +8,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from genlit.engine.clock import ramp
 from genlit.errors import GenlitError
 from genlit.losses.likelihood import bernoulli, discretised_logistic, gaussian, gaussian_kl
 from genlit.model import Batch, GenerativeModel, Turn
@@ -24,6 +23,8 @@ class VAE(FromPrior, GenerativeModel):
     Kingma & Welling 2014, "Auto-Encoding Variational Bayes", eqs. 3 and 10, https://arxiv.org/abs/1312.6114. β: Higgins
     et al. 2017. Warm-up: Sønderby et al. 2016, https://arxiv.org/abs/1602.02282. Free bits: Kingma et al. 2016,
     appendix C.8, https://arxiv.org/abs/1606.04934.
+
+    Departs from the paper: two hidden layers, Adam instead of Adagrad, no prior over the weights.
 
     Args:
         shape: (C, H, W).
@@ -57,7 +58,8 @@ class VAE(FromPrior, GenerativeModel):
         super().__init__(shape, lr=lr, betas=betas, **engine)
         if "kl" in (engine.get("weights") or {}):
             raise GenlitError("model.weights.kl: the weight of the divergence is β; choose --model.beta")
-        self.latent, self.beta, self.kl_warmup, self.free_nats = latent, beta, kl_warmup, free_nats
+        self.weights["kl"] = beta
+        self.latent, self.kl_warmup, self.free_nats = latent, kl_warmup, free_nats
         pixels = math.prod(self.shape)
         self.encoder = nn.Sequential(nn.Flatten(), mlp(pixels, *hidden, 2 * latent))
         self.decoder = nn.Sequential(mlp(latent, *reversed(hidden), pixels), nn.Unflatten(1, self.shape))
@@ -69,15 +71,16 @@ class VAE(FromPrior, GenerativeModel):
         z = mean + torch.exp(log_variance / 2) * torch.randn_like(mean)
         reconstruction = self.likelihood(self.decoder(z), images).mean()
         divergences = gaussian_kl(mean, log_variance)
-        kl = divergences.sum(1).mean()
-        self.weights["kl"] = self.beta * ramp(self.images, self.kl_warmup)
         yield "autoencoder", {"reconstruction": reconstruction, "kl": self.freed(divergences)}
 
-        elbo = -(reconstruction + kl)
+        elbo = -(reconstruction + divergences.sum(1).mean())
         self.observe("elbo", elbo)
-        self.observe("kl", kl)
         self.observe("bits_per_dim", -elbo / (math.prod(self.shape) * math.log(2)))
-        self.observe("beta", self.weights["kl"])
+        self.observe("beta", self.weight("kl"))
+
+    def weight(self, term: str) -> float:
+        """β rises over the warm-up."""
+        return super().weight(term) * (self.ramp(self.kl_warmup) if term == "kl" else 1.0)
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """μ and log σ² of q(z|x), each (B, K)."""
@@ -109,9 +112,11 @@ class VAE(FromPrior, GenerativeModel):
 
         Burda et al. 2016, "Importance Weighted Autoencoders", eq. 8, https://arxiv.org/abs/1509.00519
         """
-        mean, log_variance = self.posterior(images)
-        ratios = torch.stack([self._ratio(images, mean, log_variance) for _ in range(k)])
-        return torch.logsumexp(ratios, 0) - math.log(k)
+        with self.evaluation():
+            images = images.to(self.dtype)
+            mean, log_variance = self.posterior(images)
+            ratios = torch.stack([self._ratio(images, mean, log_variance) for _ in range(k)])
+            return torch.logsumexp(ratios, 0) - math.log(k)
 
     def _ratio(self, images: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         """log p(x|z) + log p(z) − log q(z|x) at one z ~ q, (B,)."""
@@ -142,7 +147,7 @@ class Gaussian(nn.Module):
 
     def forward(self, output: Tensor, images: Tensor) -> Tensor:
         """−log p(x|z), (B,), in nats."""
-        return gaussian(output, images, self.log_variance)
+        return gaussian(_wide(output), images, self.log_variance)
 
     def mean(self, output: Tensor) -> Tensor:
         """E[x|z], within [-1, 1]."""
@@ -158,7 +163,7 @@ class Logistic(nn.Module):
 
     def forward(self, output: Tensor, images: Tensor) -> Tensor:
         """−log P(x|z), (B,), in nats."""
-        return discretised_logistic(torch.tanh(output), images, self.log_scale)
+        return discretised_logistic(torch.tanh(_wide(output)), images, self.log_scale)
 
     def mean(self, output: Tensor) -> Tensor:
         """The centre of p(x|z), in [-1, 1]."""
@@ -166,6 +171,11 @@ class Logistic(nn.Module):
 
 
 LIKELIHOODS = {"bernoulli": Bernoulli, "gaussian": Gaussian, "logistic": Logistic}
+
+
+def _wide(output: Tensor) -> Tensor:
+    """Single precision for the 8 bits of bfloat16, which are coarser than 256 grey levels."""
+    return output.float() if output.dtype == torch.bfloat16 else output
 
 
 def mlp(*widths: int) -> nn.Sequential:

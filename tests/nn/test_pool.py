@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genlit.models.pool import ImagePool
+from genlit.nn.pool import ImagePool
 
 
 def numbered(start: int, n: int) -> Tensor:
