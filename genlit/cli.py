@@ -5,13 +5,15 @@ import sys
 import click
 
 from genlit.errors import GenlitError
+from genlit.runs import ROOT
 
+HELP = ["-h", "--help"]
 TRUST = click.option("--trust", multiple=True, metavar="PACKAGE", help="Offer the models and sources of this package.")
 SPLIT = click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True)
 DEVICE = click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, ...")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": HELP}, epilog="To come: sweep, report, export.")
 @click.version_option(package_name="genlit")
 def verbs() -> None:
     """Train, compare and use generative image models."""
@@ -25,13 +27,14 @@ def verbs() -> None:
 @click.option("--smoke", is_flag=True, help="Two iterations of everything: --with trainer/smoke.")
 @click.option(
     "--resume",
-    type=click.Choice(["auto", "must", "never"]),
+    metavar="[auto|must|never|RUN]",
     is_flag=False,
     flag_value="must",
     default="auto",
-    help="Continue the newest run: if it is unfinished and the same (auto), or in any case (must, or bare --resume).",
+    help="Continue the newest run that is unfinished and the same (auto), the newest in any case (must, or bare "
+    "--resume), none (never), or RUN: a folder or experiment/number.",
 )
-@click.option("--override", is_flag=True, help="Resume although the configuration has changed.")
+@click.option("--override", is_flag=True, help="Resume although the configuration has changed; implies --resume.")
 @click.option("--print_config", "show", is_flag=True, help="Print the resolved configuration and stop.")
 @TRUST
 @click.pass_context
@@ -40,10 +43,16 @@ def train(context: click.Context, experiment: str, smoke: bool, overlays: tuple[
 
     Every key of the configuration is a flag; `genlit train EXP --help` lists those of its model, data and trainer.
     """
-    from genlit.verbs.train import train
+    if experiment in HELP:
+        click.echo(context.get_help())
+        return
+    from genlit.verbs import train
 
-    overlays += ("trainer/smoke",) if smoke else ()
-    train(experiment, list(overlays), context.args, **options)
+    asked = (experiment, [*overlays, *(["trainer/smoke"] if smoke else [])], context.args)
+    if options.pop("show"):
+        train.print_config(*asked, options["trust"])
+    else:
+        train.train(*asked, **options)
 
 
 @verbs.command("eval")
@@ -63,6 +72,7 @@ def evaluate(run: str, **options) -> None:
 @click.option("-n", "--count", default=64, show_default=True, help="How many images.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the draws.")
 @click.option("--out", default=None, help="Folder for the pictures; by default `samples` in the run's.")
+@SPLIT
 @DEVICE
 @TRUST
 def sample(run: str, **options) -> None:
@@ -73,7 +83,7 @@ def sample(run: str, **options) -> None:
 
 
 @verbs.command("list")
-@click.option("--root", default="experiments/runs", show_default=True, help="Where the runs lie.")
+@click.option("--root", default=str(ROOT), show_default=True, help="Where the runs lie.")
 def show(root: str) -> None:
     """List experiments, overlays and runs."""
     from genlit.verbs.listing import show

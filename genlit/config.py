@@ -26,6 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 import genlit.data
 import genlit.models
 from genlit.data import Source
+from genlit.engine.play import PRECISIONS
 from genlit.errors import GenlitError
 from genlit.model import GenerativeModel
 
@@ -34,6 +35,10 @@ TRAINER = {  # Lightning's options that mean the same here; the others are refus
     "accelerator", "benchmark", "default_root_dir", "detect_anomaly", "deterministic", "devices", "limit_val_batches",
     "log_every_n_steps", "max_steps", "max_time", "num_nodes", "precision", "sync_batchnorm", "val_check_interval",
 }  # fmt: skip
+COUNTS = (
+    "trainer.max_steps", "trainer.num_nodes", "trainer.log_every_n_steps", "trainer.val_check_interval",
+    "run.checkpoint_every", "run.keep", "run.pictures_every",
+)  # fmt: skip
 WRONG_VALUE = re.compile(
     r'key "([\w.]+)":.*?(?:Subtypes: \[(.*?)\] Errors|Expected an? (.*?)\.? (?:Got|Given)).*[Vv]alue: (.*)'
 )
@@ -158,7 +163,8 @@ def parse(files: list[Path], flags: list[str]) -> Namespace:
     """The resolved configuration.
 
     Raises:
-        GenlitError: an unknown key or class, a value of the wrong type, a number that is not finite.
+        GenlitError: an unknown key or class, a value of the wrong type, a number that is not finite,
+            a count below 1, a precision or devices that are not offered.
     """
     _refuse_replaced(files, flags)
     parser = _parser(_named("model", files, flags), _named("data", files, flags))
@@ -168,9 +174,9 @@ def parse(files: list[Path], flags: list[str]) -> Namespace:
         config = parser.parse_args(arguments)
     except (ArgumentError, OmegaConfBaseException) as error:
         raise GenlitError(_explained(str(error), parser)) from error
-    for key, value in vars(config.as_flat()).items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise GenlitError(f"{key}: {value} is not a finite number")
+    _check_numbers(config)
+    config.trainer.devices = _devices(config.trainer.devices)
+    config.trainer.precision = _precision(config.trainer.precision)
     return config
 
 
@@ -246,6 +252,34 @@ def _refuse_replaced(files: list[Path], flags: list[str]) -> None:
     for key, remedy in INSTEAD.items():
         if key in given:
             raise GenlitError(f"{key} is not offered: {remedy}")
+
+
+def _check_numbers(config: Namespace) -> None:
+    for key, value in vars(config.as_flat()).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise GenlitError(f"{key}: {value} is not a finite number")
+    for key in COUNTS:
+        if type(config[key]) is not int or config[key] < 1:
+            raise GenlitError(f"{key}: {config[key]} is not a whole number of at least 1; set --{key}=N")
+
+
+def _devices(given: Any) -> int | Literal["auto"]:
+    """A number of devices as one, whether a flag or a file wrote it."""
+    if given == "auto" or re.fullmatch(r"-1|0*[1-9]\d*", str(given)):
+        return given if given == "auto" else int(given)
+    raise GenlitError(
+        f"trainer.devices: {given} is not a number of devices, -1 (all) or auto; choose certain GPUs by the "
+        "environment: CUDA_VISIBLE_DEVICES=0,1 and --trainer.devices=2"
+    )
+
+
+def _precision(given: Any) -> str:
+    """A precision by its full name, where Lightning has several."""
+    name = {"None": "32-true", "32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}.get(str(given), given)
+    if name in PRECISIONS:
+        return name
+    why = "float16's one loss scaler over several optimisers corrupts gradients, and weights need more than 8 bits"
+    raise GenlitError(f"trainer.precision: {given} is not offered ({why}); choose one of {', '.join(PRECISIONS)}")
 
 
 def _pairs(flags: list[str]) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,10 @@
-"""Files that are whole or absent, whatever happens while they are written."""
+"""Files and folders that are whole or absent, whatever happens while they are written."""
 
+import errno
+import hashlib
 import os
 import re
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -32,27 +35,70 @@ def write(path: Path, data: bytes | str) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file that takes `path`'s place, on the disk too, when the block ends well and vanishes when it does not."""
-    temporary = path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            _flush(file)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    with _stand_in(path) as temporary, temporary.open("wb") as file:
+        yield file
+        flush(file)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A folder that becomes `path` when the block ends well and vanishes when it does not.
+
+    One process at a time builds it, so what a killed one left is removed first. The files in it are written by `write`
+    or `replacing`.
+    """
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        shutil.rmtree(left)
+    with _stand_in(path) as temporary:
+        temporary.mkdir()
+        yield temporary
+
+
+def flush(file: BinaryIO) -> None:
+    """Brings what was written to a file onto the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sha256(path: Path) -> str:
+    """Gives the SHA-256 of a file as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Refuses to begin what cannot end.
+
+    Args:
+        folder: an existing one.
+        needed: bytes.
+
+    Raises:
+        OSError: the folder's volume has less room.
+    """
+    if shutil.disk_usage(folder).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def sweep(folder: Path) -> None:
-    """Remove temporary files whose writer is dead: its process is gone, or it wrote nothing for an hour."""
+    """Removes temporary files whose writer is dead: its process is gone, or it wrote nothing for an hour."""
     for path in folder.glob(".*.tmp"):
         if _stale(path):
             path.unlink(missing_ok=True)
 
 
-def _flush(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+@contextmanager
+def _stand_in(path: Path) -> Iterator[Path]:
+    temporary = path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

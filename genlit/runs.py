@@ -2,29 +2,35 @@
 
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import re
 import shlex
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 
 from genlit.errors import GenlitError
 from genlit.files import write
+from genlit.secrets import redact
+
+log = logging.getLogger("genlit")
 
 ROOT = Path("experiments/runs")
 
 MAY_CHANGE = ("trainer.max_steps", "trainer.default_root_dir", "run", "data.root", "data.workers", "claim", "cost")
 
 _ABSENT = "(absent)"
-_SECRET = r"(?:[\w.-]+[._-])?(?:api_?key|key|token|secret|password|passwd|credentials?)"
 _INTERACTIVE = ("bash", "interactive")  # the names of SLURM jobs in which a user types several trainings
+_STARTED = time.time()
+_PATIENCE = 60  # s that a process waits for the first one
+_HEAD_START = 300  # s that the first process may be ahead
 
 
 def slug(name: str) -> str:
@@ -40,29 +46,76 @@ def slug(name: str) -> str:
 
 
 def create(root: str | Path, experiment: str) -> Path:
-    """Make the next run folder, `<root>/<experiment>/001` and so on; all processes of one training get the same.
+    """Makes the next run folder, `<root>/<experiment>/001` and so on.
 
     Args:
         root: where all runs lie.
         experiment: the experiment's name, slugged.
 
     Raises:
-        GenlitError: the folder cannot be made, or processes started apart share no job id.
+        GenlitError: the folder cannot be made.
     """
-    home, job = Path(root) / slug(experiment), _job()
+    home = Path(root) / slug(experiment)
     _refuse_outside(Path(root), home)
     try:
         home.mkdir(parents=True, exist_ok=True)
-        run = _claim(home / job) if job else shared() or _next(home)
+        return _next(home)
     except OSError as error:
         raise GenlitError(f"No run folder can be made in {home} ({error.strerror}); choose another root.") from error
+
+
+@contextmanager
+def offered(run: Path, root: str | Path, experiment: str) -> Iterator[None]:
+    """Lets the other processes of this training `take` the first one's run folder while the block lasts."""
     os.environ["GENLIT_RUN"] = str(run)
-    return run
+    link = _meeting_point(root, experiment) if primary() else None
+    if link is None:
+        yield
+        return
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)  # of a training under the same name that was killed
+    link.symlink_to(os.path.relpath(run, link.parent))
+    try:
+        yield
+    finally:
+        link.unlink(missing_ok=True)
 
 
-def shared() -> Path | None:
-    """The run folder chosen by the process that started this one, or None in that process itself."""
-    return None if primary() or "GENLIT_RUN" not in os.environ else Path(os.environ["GENLIT_RUN"])
+def take(root: str | Path, experiment: str) -> Path:
+    """The run folder that the first process of this training has chosen.
+
+    Raises:
+        GenlitError: it has chosen none within a minute, or there is nothing to find it by.
+    """
+    link = _meeting_point(root, experiment)
+    if link:
+        return _awaited(link)
+    if run := os.environ.get("GENLIT_RUN"):
+        return Path(run)
+    raise GenlitError(
+        "this process is not the first of its training (see RANK, LOCAL_RANK, NODE_RANK) and shares no job id with it; "
+        "start all of them by `srun` or by `torchrun --rdzv-id NAME`"
+    )
+
+
+def check_launch(asked: int) -> None:
+    """Refuses a launcher that does not do what the trainer's options say; without one, the Trainer starts processes.
+
+    Args:
+        asked: the processes that the options ask for.
+
+    Raises:
+        GenlitError: the launcher started another number, or its processes have no name in common.
+    """
+    count = _started()
+    if count not in (None, asked):
+        raise GenlitError(
+            f"the launcher (torchrun or SLURM) started {count} processes of this training, and trainer.devices · "
+            f"trainer.num_nodes asks for {asked}; set --trainer.devices to the processes per node and "
+            "--trainer.num_nodes to the nodes, and under SLURM start them by `srun`"
+        )
+    if count and count > 1:
+        _job()
 
 
 def primary() -> bool:
@@ -86,8 +139,20 @@ def newest(root: str | Path, experiment: str) -> Path | None:
     return next(iter(runs(root, experiment)), None)
 
 
+def named(name: str, root: str | Path) -> Path:
+    """The run folder meant by its path or by `experiment/number`.
+
+    Raises:
+        GenlitError: there is no such run; the runs there are listed.
+    """
+    for folder in (Path(name), Path(root) / name):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise GenlitError(f"There is no run {name} (nor is it auto, must or never); {_listing(Path(root))}.")
+
+
 def record(run: Path, config_yaml: str, argv: list[str]) -> None:
-    """Write what made a run: config.yaml, environment.json and command.txt.
+    """Writes what made a run: config.yaml, environment.json and command.txt.
 
     Args:
         run: the run folder.
@@ -100,15 +165,9 @@ def record(run: Path, config_yaml: str, argv: list[str]) -> None:
         write(run / name, f"{text.rstrip()}\n")
 
 
-def redact(argv: list[str]) -> list[str]:
-    """The command line with `***` for the values of keys, tokens, secrets and passwords."""
-    secret = [bool(re.fullmatch(rf"--{_SECRET}", word, re.IGNORECASE)) for word in ["", *argv]]
-    return ["***" if follows else _strike(word) for follows, word in zip(secret, argv, strict=False)]
-
-
 @contextmanager
 def lock(run: Path) -> Iterator[None]:
-    """Hold a run folder for one training; the first process of a training holds it for all.
+    """Holds a run folder for one training; the first process of a training holds it for all.
 
     Raises:
         GenlitError: another training holds it.
@@ -121,6 +180,8 @@ def lock(run: Path) -> Iterator[None]:
         held.acquire(timeout=0)
     except Timeout:
         raise GenlitError(f"{run} is being trained by another process; wait for it or start a new run.") from None
+    except OSError as error:
+        raise GenlitError(f"{run} cannot be locked ({error.strerror}); start a new run.") from error
     try:
         yield
     finally:
@@ -135,7 +196,10 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any
 
 
 def check_same(old: dict[str, Any], new: dict[str, Any], allow: bool = False) -> None:
-    """Refuse to resume a run under another configuration, budgets, cadences and places aside.
+    """Refuses to resume a run under another configuration, except for `MAY_CHANGE`.
+
+    Those are the budget, places, and what only looks on. How often a run validates and logs may not change: it shapes
+    the history, and a checkpoint may owe a validation.
 
     Args:
         old: the run's configuration.
@@ -151,31 +215,31 @@ def check_same(old: dict[str, Any], new: dict[str, Any], allow: bool = False) ->
         raise GenlitError(f"This configuration is not the run's ({listed}); undo it, begin a run or pass --override.")
 
 
-def finished(run: Path) -> bool:
-    """Whether a run's newest good checkpoint has reached its configuration's `trainer.max_steps`."""
-    from genlit.engine import checkpoint  # here, because it imports torch, which listing runs does not need
+def reached(run: Path) -> int:
+    """The iterations of a run's newest good checkpoint; 0 before its first.
 
-    if not (run / "config.yaml").is_file() or not (path := checkpoint.newest(run / "checkpoints")):
-        return False
-    return 0 <= _config(run)["trainer"]["max_steps"] <= checkpoint.iteration(path)
+    Raises:
+        GenlitError: there are checkpoints, and none of them is good.
+    """
+    from genlit.engine import checkpoint  # here, because it imports torch, which the command line's help does not need
+
+    folder = run / "checkpoints"
+    if good := checkpoint.newest(folder):
+        return checkpoint.iteration(good)
+    if checkpoint.checkpoints(folder):
+        raise GenlitError(f"no checkpoint in {folder} is good; copy one there or begin anew with --resume=never.")
+    return 0
 
 
-def adopt(run: Path) -> Path:
-    """Make a run folder the one that all processes of this training share."""
-    os.environ["GENLIT_RUN"] = str(run)
-    return run
-
-
-def unfinished(run: Path, config: dict[str, Any]) -> bool:
-    """Whether a run was interrupted, under this configuration, and nobody trains in it now."""
-    if not (run / "config.yaml").exists() or finished(run):
+def unfinished(run: Path, new: dict[str, Any]) -> bool:
+    """Whether a run of this configuration was interrupted before its budget and the present one are used up."""
+    if not (old := _free_and_same(run, new)):
         return False
     try:
-        with lock(run):
-            check_same(_config(run), config)
-    except GenlitError:
+        return reached(run) < min(each["trainer"]["max_steps"] for each in (old, new))
+    except GenlitError as error:
+        log.warning("%s is not continued: %s", run, error)
         return False
-    return True
 
 
 def resolve(path: str | Path, root: str | Path = ROOT) -> Path:
@@ -200,8 +264,17 @@ def resolve(path: str | Path, root: str | Path = ROOT) -> Path:
     raise GenlitError(f"There is no good checkpoint at {path}; {_listing(Path(root))}.")
 
 
-def _config(run: Path) -> dict[str, Any]:
-    return yaml.safe_load((run / "config.yaml").read_text())
+def _free_and_same(run: Path, new: dict[str, Any]) -> dict[str, Any] | None:
+    """A run's configuration, if it may go on under the new one and nobody trains in it now."""
+    from genlit import config
+
+    try:
+        old = config.read(run / "config.yaml")
+        check_same(old, new)
+        with lock(run):
+            return old
+    except GenlitError:
+        return None
 
 
 def _meant(path: Path, root: Path) -> list[Path]:
@@ -229,25 +302,47 @@ def _next(home: Path) -> Path:
     return run
 
 
-def _claim(link: Path) -> Path:
-    # Processes started apart meet at a link named after their job: making one is atomic, so the first decides.
-    if not link.is_symlink():
-        run = _next(link.parent)
-        try:
-            link.symlink_to(run.name)
-        except FileExistsError:
-            run.rmdir()
-    return link.parent / link.readlink()
+def _started() -> int | None:
+    """How many processes a launcher started; None without one."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return int(os.environ["WORLD_SIZE"])
+    if "SLURM_NTASKS" in os.environ and os.environ.get("SLURM_JOB_NAME") not in _INTERACTIVE:
+        return int(os.environ["SLURM_NTASKS"]) if "SLURM_STEP_ID" in os.environ else 1  # without srun: this one
+    return None
 
 
-def _job() -> str | None:
-    # SLURM queues a job again under the same id, so that it finds its folder.
+def _awaited(link: Path) -> Path:
+    give_up = time.monotonic() + _PATIENCE
+    while not _fresh(link):
+        if time.monotonic() > give_up:
+            raise GenlitError(
+                f"the first process of this training offered no run folder at {link} within {_PATIENCE} s; "
+                "its own message says why, if the two share this folder"
+            )
+        time.sleep(0.1)
+    return Path(os.path.normpath(link.parent / link.readlink()))
+
+
+def _fresh(link: Path) -> bool:
+    # A training that was killed leaves its link behind, and torchrun's names can be used again.
+    return link.is_symlink() and link.lstat().st_mtime > _STARTED - _HEAD_START
+
+
+def _meeting_point(root: str | Path, experiment: str) -> Path | None:
+    # Processes started apart meet at a link named after their start: a job that is queued again is another one.
+    if (_started() or 1) == 1:
+        return None
+    restarts = (os.environ.get(name, "0") for name in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT"))
+    return Path(root) / slug(experiment) / "-".join([_job(), *restarts])
+
+
+def _job() -> str:
     env = os.environ
     if "SLURM_STEP_ID" in env and env.get("SLURM_JOB_NAME") not in _INTERACTIVE:
         return f".slurm-{slug(env['SLURM_JOB_ID'])}-{slug(env['SLURM_STEP_ID'])}"
-    if env.get("TORCHELASTIC_RUN_ID") == "none":
+    if env["TORCHELASTIC_RUN_ID"] == "none":
         raise GenlitError("torchrun gave its processes no common name; start it with --standalone or --rdzv-id NAME.")
-    return f".torchrun-{slug(env['TORCHELASTIC_RUN_ID'])}" if "TORCHELASTIC_RUN_ID" in env else None
+    return f".torchrun-{slug(env['TORCHELASTIC_RUN_ID'])}"
 
 
 def _environment() -> dict[str, Any]:
@@ -286,11 +381,6 @@ def _git(*words: str, folder: Path) -> str | None:
     return done.stdout.strip() or None
 
 
-def _strike(word: str) -> str:
-    word = re.sub(rf"^((?:--)?{_SECRET}=).+", r"\1***", word, flags=re.IGNORECASE | re.DOTALL)
-    return re.sub(r"(\w+://[^/\s:@]*):[^/\s@]+@", r"\1:***@", word)
-
-
 def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
     if not isinstance(tree, dict) or not tree:
         return {prefix: tree} if prefix else {}
@@ -299,5 +389,4 @@ def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _may_change(key: str) -> bool:
-    plain = key.replace(".init_args.", ".")
-    return any(plain == name or plain.startswith(name + ".") for name in MAY_CHANGE)
+    return any(key == name or key.startswith(name + ".") for name in MAY_CHANGE)

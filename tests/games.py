@@ -9,7 +9,7 @@ from genlit.model import GenerativeModel
 
 
 class Game(GenerativeModel):
-    """Two linear players on 8x8 digits; records who played, and what each found."""
+    """Two linear players on 8x8 digits; records who played, what each found, and when it validated."""
 
     players = {"critic": ["critic"], "generator": ["generator"]}
     terms = {"adversarial": 1.0, "size": 0.0}
@@ -19,7 +19,7 @@ class Game(GenerativeModel):
         super().__init__(shape, **engine)
         self.n_critic = n_critic
         self.critic, self.generator = nn.Linear(64, 1), nn.Linear(4, 64)
-        self.played = []
+        self.played, self.validated = [], []
 
     def turns(self, batch):
         real = batch["image"].flatten(1)
@@ -29,6 +29,10 @@ class Game(GenerativeModel):
         if self.every(self.n_critic):
             yield "generator", {"adversarial": -self.critic(fake).mean(), "size": fake.square().mean()}
             self.played.append(("generator", self.left_behind(), self.critic.weight.sum().item()))
+
+    def validation_step(self, batch, batch_idx):
+        self.validated.append((self.iteration, batch_idx))
+        super().validation_step(batch, batch_idx)
 
     def left_behind(self):
         """Whether any parameter holds a gradient now."""

@@ -44,6 +44,25 @@ def test_defaults_are_the_signatures():
     assert parse("--model.lr={critic: 4e-4, generator: 1e-4}").model.lr == {"critic": 4e-4, "generator": 1e-4}
 
 
+@pytest.mark.parametrize(
+    ("flag", "meant"),
+    [("32", "32-true"), ("bf16", "bf16-mixed"), ("64", "64-true"), ("64-true", "64-true"), ("null", "32-true")],
+)
+def test_precisions_have_one_name(flag, meant):
+    assert parse(f"--trainer.precision={flag}").trainer.precision == meant
+
+
+def test_a_flag_and_a_file_give_the_same_devices(file):
+    mine = file("based_on: [dcgan]\ntrainer:\n  devices: 2\n")
+    assert parse(experiment=mine).trainer.devices == parse("--trainer.devices=2").trainer.devices == 2
+    assert parse("--trainer.devices=-1").trainer.devices == -1
+    assert parse("--trainer.devices=auto").trainer.devices == "auto"
+
+
+def test_a_smoke_run_lies_apart():
+    assert parse(overlays=["trainer/smoke"]).trainer.default_root_dir != parse().trainer.default_root_dir
+
+
 def test_interpolations_follow_an_override(file):
     mine = file("based_on: [dcgan]\nmodel:\n  ema: ${data.batch_size}\n")
     assert parse("--data.batch_size=10", experiment=mine).model.ema == 10
@@ -64,6 +83,15 @@ def test_interpolations_follow_an_override(file):
         ("--trainer.gradient_clip_val=1", "not offered: the engine clips by player: --model.clip=1.0"),
         ("--trainer.accumulate_grad_batches=2", "--model.accumulate=2"),
         ("--trainer.max_epochs=2", "--trainer.max_steps"),
+        ("--trainer.max_steps=0", "trainer.max_steps: 0 is not a whole number of at least 1"),
+        ("--trainer.max_steps=-1", "trainer.max_steps: -1 is not"),
+        ("--trainer.log_every_n_steps=0", "trainer.log_every_n_steps: 0 is not"),
+        ("--trainer.val_check_interval=0.5", "trainer.val_check_interval: 0.5 is not a whole number"),
+        ("--trainer.devices=0,1", "trainer.devices: 0,1 is not a number of devices"),
+        ("--trainer.devices=[0,1]", "CUDA_VISIBLE_DEVICES"),
+        ("--trainer.devices=0", "trainer.devices: 0 is not"),
+        ("--trainer.precision=16-mixed", "trainer.precision: 16-mixed is not offered"),
+        ("--trainer.precision=bf16-true", "choose one of 32-true, bf16-mixed, 64-true"),
     ],
 )
 def test_a_wrong_flag_is_one_sentence(flag, sentence):

@@ -14,13 +14,13 @@ from genlit.engine.checkpoint import SafeIO
 from genlit.errors import GenlitError
 
 FORK = multiprocessing.get_context("fork")
-LAUNCHERS = ("GENLIT_RUN", "RANK", "LOCAL_RANK", "NODE_RANK", "TORCHELASTIC_RUN_ID")
+LAUNCHERS = ("GENLIT_RUN", "RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE")
 
 
 @pytest.fixture(autouse=True)
 def no_launcher(monkeypatch):
-    monkeypatch.setenv("GENLIT_RUN", "")  # so that what `create` sets is taken back
-    for name in [*LAUNCHERS, *(name for name in os.environ if name.startswith("SLURM_"))]:
+    monkeypatch.setenv("GENLIT_RUN", "")  # so that what `offered` sets is taken back
+    for name in [*LAUNCHERS, *(name for name in os.environ if name.startswith(("SLURM_", "TORCHELASTIC_")))]:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -99,58 +99,114 @@ def test_a_root_that_cannot_be_made_is_named(tmp_path):
 # Several processes
 
 
-def test_a_launched_process_shares_the_first_ones_folder(tmp_path, monkeypatch):
+@pytest.fixture
+def launched(monkeypatch):
+    def launch(**environment):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, str(value))
+
+    return launch
+
+
+def test_a_process_that_the_first_one_starts_takes_its_folder(tmp_path, launched):
     first = runs.create(tmp_path, "dcgan")
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    assert runs.create(tmp_path, "dcgan") == first == runs.shared()
+    with runs.offered(first, tmp_path, "dcgan"):
+        launched(LOCAL_RANK=1)
+        assert runs.take(tmp_path, "dcgan") == first
 
 
-def test_the_first_process_may_train_again(tmp_path):
-    assert runs.create(tmp_path, "dcgan") != runs.create(tmp_path, "dcgan")
-    assert runs.shared() is None
+def test_a_process_with_nothing_to_find_the_first_one_by_is_refused(tmp_path, launched):
+    launched(NODE_RANK=1)
+    with pytest.raises(GenlitError, match="shares no job id"):
+        runs.take(tmp_path, "dcgan")
 
 
-def create_one(root, rank, answers):
-    os.environ["SLURM_PROCID"] = str(rank)
-    answers.put(runs.create(root, "dcgan").name)
+def take_one(root, rank, answers):
+    os.environ |= {"SLURM_PROCID": str(rank), "RANK": str(rank)}
+    answers.put(str(runs.take(root, "dcgan")))
 
 
-def test_slurms_processes_meet_in_one_folder_and_find_it_again(tmp_path, monkeypatch):
-    monkeypatch.setenv("SLURM_JOB_ID", "77")
-    monkeypatch.setenv("SLURM_STEP_ID", "0")
+LAUNCHES = [
+    {"SLURM_JOB_ID": 77, "SLURM_STEP_ID": 0, "SLURM_NTASKS": 3},
+    {"TORCHELASTIC_RUN_ID": "a/b", "WORLD_SIZE": 3},
+]
+
+
+@pytest.mark.parametrize("environment", LAUNCHES)
+def test_the_others_take_what_the_first_has_chosen(tmp_path, launched, environment):
+    launched(**environment)
     answers = FORK.Queue()
-    processes = [FORK.Process(target=create_one, args=(tmp_path, rank, answers)) for rank in range(4)]
-    for process in processes:
+    others = [FORK.Process(target=take_one, args=(tmp_path, rank, answers)) for rank in (1, 2)]
+    for process in others:
         process.start()
-    names = {answers.get(timeout=60) for _ in processes}
-    for process in processes:
+    for _ in range(2):
+        chosen = runs.create(tmp_path, "dcgan")  # 002: not what the others would choose
+    with runs.offered(chosen, tmp_path, "dcgan"):
+        assert {answers.get(timeout=60) for _ in others} == {str(tmp_path / "dcgan" / "002")}
+    for process in others:
         process.join()
-    assert len(names) == 1
-    assert {run.name for run in runs.runs(tmp_path, "dcgan")} == names
-    assert runs.create(tmp_path, "dcgan").name in names
-    monkeypatch.setenv("SLURM_STEP_ID", "1")
-    assert runs.create(tmp_path, "dcgan").name not in names
+    assert [path.name for path in sorted((tmp_path / "dcgan").iterdir())] == ["001", "002"]
 
 
-def test_a_shell_within_slurm_gets_a_folder_per_training(tmp_path, monkeypatch):
-    for name, value in {"SLURM_JOB_ID": "77", "SLURM_STEP_ID": "0", "SLURM_JOB_NAME": "bash"}.items():
-        monkeypatch.setenv(name, value)
-    assert runs.create(tmp_path, "dcgan") != runs.create(tmp_path, "dcgan")
+def test_any_run_can_be_offered(tmp_path, launched):
+    launched(**LAUNCHES[1])
+    elsewhere = runs.create(tmp_path / "elsewhere", "vae")
+    with runs.offered(elsewhere, tmp_path / "runs", "dcgan"):
+        launched(RANK=1)
+        assert runs.take(tmp_path / "runs", "dcgan") == elsewhere
 
 
-def test_torchruns_processes_meet_by_its_id(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a/b")
-    monkeypatch.setenv("RANK", "0")
-    first = runs.create(tmp_path, "dcgan")
-    monkeypatch.setenv("RANK", "1")
-    monkeypatch.delenv("GENLIT_RUN")
-    assert runs.create(tmp_path, "dcgan") == first
+def test_a_reused_name_offers_the_new_folder(tmp_path, launched, monkeypatch):
+    launched(**LAUNCHES[1])
+    (tmp_path / "dcgan" / "001").mkdir(parents=True)
+    killed = tmp_path / "dcgan" / ".torchrun-a-b-0-0"
+    killed.symlink_to("001")
+    os.utime(killed, (0, 0), follow_symlinks=False)
+    monkeypatch.setattr(runs, "_PATIENCE", 0.1)
+    launched(RANK=1)
+    with pytest.raises(GenlitError, match="offered no run folder"):
+        runs.take(tmp_path, "dcgan")
+    launched(RANK=0)
+    second = runs.create(tmp_path, "dcgan")
+    with runs.offered(second, tmp_path, "dcgan"):
+        launched(RANK=1)
+        assert runs.take(tmp_path, "dcgan") == second
 
 
-def test_torchrun_without_an_id_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+def test_a_restarted_launch_is_another_one(tmp_path, launched, monkeypatch):
+    launched(**LAUNCHES[0])
+    monkeypatch.setattr(runs, "_PATIENCE", 0.1)
+    with runs.offered(runs.create(tmp_path, "dcgan"), tmp_path, "dcgan"):
+        launched(SLURM_PROCID=1, SLURM_RESTART_COUNT=1)
+        with pytest.raises(GenlitError, match="offered no run folder"):
+            runs.take(tmp_path, "dcgan")
+
+
+@pytest.mark.parametrize("environment", LAUNCHES)
+def test_a_launcher_must_start_as_many_processes_as_are_asked_for(launched, environment):
+    runs.check_launch(1)
+    launched(**environment)
+    runs.check_launch(3)
+    with pytest.raises(GenlitError, match=r"started 3 processes .* asks for 1; set --trainer.devices"):
+        runs.check_launch(1)
+
+
+def test_a_slurm_job_without_srun_is_one_process(launched):
+    launched(SLURM_JOB_ID=77, SLURM_NTASKS=4)
+    runs.check_launch(1)
+    with pytest.raises(GenlitError, match="by `srun`"):
+        runs.check_launch(4)
+
+
+def test_in_a_shell_within_slurm_the_trainer_starts_its_processes(launched):
+    launched(SLURM_JOB_ID=77, SLURM_STEP_ID=0, SLURM_NTASKS=1, SLURM_JOB_NAME="bash")
+    runs.check_launch(4)
+
+
+def test_torchrun_without_an_id_is_refused(launched):
+    launched(TORCHELASTIC_RUN_ID="none", WORLD_SIZE=2)
     with pytest.raises(GenlitError, match="--rdzv-id"):
-        runs.create(tmp_path, "dcgan")
+        runs.check_launch(2)
 
 
 # Records
@@ -168,11 +224,6 @@ def test_a_run_says_what_made_it_and_no_secret(tmp_path, monkeypatch):
     assert shlex.split((tmp_path / "command.txt").read_text())[-1] == "--model.note=two words"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["command.txt", "config.yaml", "environment.json"]
     assert not any("canary" in path.read_text() for path in tmp_path.iterdir())
-
-
-def test_redaction_leaves_the_rest_alone():
-    argv = ["train", "--model.keypoints=3", "--model.lr", "0.1", "--tokenizer=bpe", "monkey=1", "https://host/path"]
-    assert runs.redact(argv) == argv
 
 
 # Locks
@@ -227,13 +278,13 @@ def test_the_first_process_holds_the_run_for_the_others(tmp_path, monkeypatch):
 # Configurations
 
 
-OLD = {"model": {"class_path": "genlit.models.DCGAN", "init_args": {"lr": 0.1, "betas": [0.5, 0.9]}}, "seed": 1}
+OLD = {"model": {"name": "DCGAN", "lr": 0.1, "betas": [0.5, 0.9]}, "seed": 1}
 
 
 def test_differences_have_dotted_keys():
-    new = {"model": {"class_path": "genlit.models.DCGAN", "init_args": {"lr": 0.2, "betas": [0.5, 0.9]}}, "ema": {}}
+    new = {"model": {"name": "DCGAN", "lr": 0.2, "betas": [0.5, 0.9]}, "ema": {}}
     assert runs.differences(OLD, new) == {
-        "model.init_args.lr": (0.1, 0.2),
+        "model.lr": (0.1, 0.2),
         "seed": (1, "(absent)"),
         "ema": ("(absent)", {}),
     }
@@ -244,28 +295,28 @@ def test_differences_have_dotted_keys():
     "config",
     [
         {"trainer": {"max_steps": 5, "default_root_dir": "x"}},
-        {"run": {"checkpoints": {"every": 5}, "log": 3}},
+        {"run": {"checkpoint_every": 5, "keep": 3}},
         {"data": {"root": "x", "workers": 2}},
-        {"data": {"class_path": "genlit.data.Digits", "init_args": {"root": "x"}}},
         {"claim": {"metric": "fid"}, "cost": "1 h"},
     ],
 )
-def test_budgets_cadences_and_places_may_change(config):
-    old = {"data": {"class_path": "genlit.data.Digits"}} if "class_path" in config.get("data", {}) else {}
-    runs.check_same(old, config)
+def test_what_does_not_change_the_training_may_change(config):
+    runs.check_same({}, config)
 
 
-@pytest.mark.parametrize("key", ["devices", "precision", "max_steps_of_mine"])
+@pytest.mark.parametrize(
+    "key", ["devices", "precision", "max_steps_of_mine", "val_check_interval", "log_every_n_steps"]
+)
 def test_anything_else_is_refused_by_name(key):
     with pytest.raises(GenlitError, match=rf"trainer\.{key}: 1 -> 2"):
         runs.check_same({"trainer": {key: 1}}, {"trainer": {key: 2}})
 
 
 def test_every_refused_key_is_listed_unless_allowed():
-    new = {"model": {"init_args": {"lr": 0.2}}, "trainer": {"max_steps": 9}}
+    new = {"model": {"lr": 0.2}, "trainer": {"max_steps": 9}}
     with pytest.raises(GenlitError) as refused:
-        runs.check_same({"model": {"init_args": {"lr": 0.1}}, "seed": 1}, new)
-    assert "model.init_args.lr: 0.1 -> 0.2, seed: 1 -> (absent)" in str(refused.value)
+        runs.check_same({"model": {"lr": 0.1}, "seed": 1}, new)
+    assert "model.lr: 0.1 -> 0.2, seed: 1 -> (absent)" in str(refused.value)
     assert "max_steps" not in str(refused.value)
     runs.check_same({"seed": 1}, new, allow=True)
 
@@ -273,16 +324,71 @@ def test_every_refused_key_is_listed_unless_allowed():
 # Where a run stands
 
 
-def test_a_run_is_finished_when_its_last_iteration_is_saved(tmp_path):
-    assert not runs.finished(tmp_path)
-    (tmp_path / "config.yaml").write_text("trainer:\n  max_steps: 20\n")
-    assert not runs.finished(tmp_path)
+def budget(max_steps):
+    return {"trainer": {"max_steps": max_steps}}
+
+
+def begin(run, max_steps):
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "config.yaml").write_text(f"trainer:\n  max_steps: {max_steps}\n")
+
+
+def test_a_run_is_unfinished_until_its_budget_is_saved(tmp_path):
+    assert not runs.unfinished(tmp_path, budget(20))
+    begin(tmp_path, 20)
+    assert runs.unfinished(tmp_path, budget(20))
     save(tmp_path, 10)
-    assert not runs.finished(tmp_path)
+    assert runs.unfinished(tmp_path, budget(20))
+    assert runs.unfinished(tmp_path, budget(11))
     save(tmp_path, 20)
-    assert runs.finished(tmp_path)
-    (tmp_path / "config.yaml").write_text("trainer:\n  max_steps: -1\n")
-    assert not runs.finished(tmp_path)
+    assert not runs.unfinished(tmp_path, budget(20))
+    assert not runs.unfinished(tmp_path, budget(30))
+
+
+def test_a_smaller_budget_does_not_take_over_an_interrupted_run(tmp_path):
+    begin(tmp_path, 20)
+    save(tmp_path, 10)
+    assert not runs.unfinished(tmp_path, budget(5))
+    assert not runs.unfinished(tmp_path, budget(10))
+
+
+def test_another_configuration_and_a_run_in_training_are_left_alone(tmp_path):
+    begin(tmp_path, 20)
+    assert not runs.unfinished(tmp_path, budget(20) | {"seed": 1})
+    held = FORK.Event()
+    process = FORK.Process(target=hold, args=(tmp_path, held))
+    process.start()
+    assert held.wait(60)
+    assert not runs.unfinished(tmp_path, budget(20))
+    process.kill()
+    process.join()
+    assert runs.unfinished(tmp_path, budget(20))
+
+
+def test_configurations_are_compared_before_checkpoints_are_read(tmp_path, caplog):
+    begin(tmp_path, 20)
+    save(tmp_path, 10)
+    (tmp_path / "checkpoints" / "it-00000010.ckpt").write_bytes(b"")
+    assert not runs.unfinished(tmp_path, budget(20) | {"seed": 1})
+    assert not caplog.text
+
+
+def test_a_run_without_a_good_checkpoint_is_not_continued(tmp_path, caplog):
+    begin(tmp_path, 20)
+    save(tmp_path, 10)
+    (tmp_path / "checkpoints" / "it-00000010.ckpt").write_bytes(b"")
+    assert not runs.unfinished(tmp_path, budget(20))
+    assert f"{tmp_path} is not continued: no checkpoint in" in caplog.text
+    with pytest.raises(GenlitError, match="is good"):
+        runs.reached(tmp_path)
+
+
+def test_runs_are_named_by_folder_or_number(tmp_path):
+    begin(tmp_path / "dcgan" / "001", 20)
+    assert runs.named("dcgan/001", tmp_path) == tmp_path / "dcgan" / "001"
+    assert runs.named(str(tmp_path / "dcgan" / "001"), "nowhere") == tmp_path / "dcgan" / "001"
+    with pytest.raises(GenlitError, match=r"no run dcgan/002 .*dcgan/001"):
+        runs.named("dcgan/002", tmp_path)
 
 
 @pytest.fixture

@@ -1,26 +1,15 @@
 """Pictures of what a model can do, drawn over and over from the same inputs: a film of its training."""
 
-from itertools import islice, permutations
-from math import ceil
-from typing import Any, NamedTuple
+from itertools import permutations
+from typing import Any
 
-import torch
-from lightning.fabric.utilities import move_data_to_device
-from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.utilities.seed import isolate_rng
+from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image
 from torch import Tensor
 
 from genlit.capabilities import Reconstructs, Samples, Translates
 from genlit.errors import GenlitError
-from genlit.logging.media import log_pictures, to_pil
-
-
-class Rows(NamedTuple):
-    """The first rows of a split: columns by name, and whether the i-th rows of all columns belong together."""
-
-    columns: dict[str, Tensor]
-    paired: bool
+from genlit.logging.media import log_pictures, side_by_side, to_pil
 
 
 class Pictures(Callback):
@@ -39,7 +28,7 @@ class Pictures(Callback):
             raise GenlitError(f"pictures every {every} iterations of {count} images: set at least 1 and at least 4")
         self.every, self.count = every, count
         self._drawn_at: int | None = None
-        self._fixed: Rows | None = None
+        self._fixed: dict[str, Any] | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step == 0:
@@ -65,56 +54,22 @@ class Pictures(Callback):
         if isinstance(model, Samples):
             pictures["samples"] = to_pil(model.sample(self.count, seed=0))
         if isinstance(model, Reconstructs):
-            images = self._rows(trainer, model).columns["image"][: self.count // 2]
+            images = self._rows(trainer, model)["image"][: self.count // 2]
             pictures["reconstructions"] = side_by_side(images, model.reconstruct(images))
         if isinstance(model, Translates):
-            rows = self._rows(trainer, model)
+            rows, paired = self._rows(trainer, model), trainer.datamodule.paired(trainer.datamodule.held_out)
             for source, target in permutations(model.domains, 2):
-                pictures[f"{source}-to-{target}"] = _translation(model, rows, source, target, self.count // 4)
+                images, truth = (rows[domain][: self.count // 4] for domain in (source, target))
+                pictures[f"{source}-to-{target}"] = _translation(model, images, source, target, [truth] * paired)
         return pictures
 
-    def _rows(self, trainer: Trainer, model: LightningModule) -> Rows:
+    def _rows(self, trainer: Trainer, model: LightningModule) -> dict[str, Any]:
         if self._fixed is None:
-            self._fixed = first_rows(trainer.datamodule, self.count // 2, model.device)
+            self._fixed = trainer.datamodule.first(self.count // 2, model.device)
         return self._fixed
 
 
-def first_rows(data: LightningDataModule, n: int, device: torch.device) -> Rows:
-    """The first `n` rows of the validation split, or of the test split where there is none.
-
-    Raises:
-        GenlitError: when both are empty.
-    """
-    for split in ("val", "test"):
-        if batches := list(islice(data.loader(split), ceil(n / data.batch_size))):
-            return Rows(_transformed(data, _joined(batches, n), device), data.paired(split))
-    raise GenlitError(f"{type(data).__name__} holds no images back to draw pictures of; set data.holdout above 0")
-
-
-def side_by_side(*roles: Tensor) -> Image.Image:
-    """Arranges the i-th images of every role next to each other, up to eight in a row.
-
-    Args:
-        roles: each (N, C, H, W) in [-1, 1].
-    """
-    return to_pil(torch.stack(roles, dim=1).flatten(0, 1), columns=8 // len(roles) * len(roles))
-
-
-def _translation(model: Translates, rows: Rows, source: str, target: str, n: int) -> Image.Image:
+def _translation(model: Translates, images: Tensor, source: str, target: str, truth: list[Tensor]) -> Image.Image:
     """Input, output, back again and, of paired rows, the true counterpart."""
-    images = rows.columns[source][:n]
     output = model.translate(images, to=target)
-    truth = [rows.columns[target][:n]] if rows.paired else []
     return side_by_side(images, output, model.translate(output, to=source), *truth)
-
-
-def _joined(batches: list[dict[str, Any]], n: int) -> dict[str, Tensor]:
-    tensors = [key for key, value in batches[0].items() if isinstance(value, Tensor)]
-    return {key: torch.cat([batch[key] for batch in batches])[:n] for key in tensors}
-
-
-def _transformed(data: LightningDataModule, batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    # The same draws at every resumption, and none taken from the training's.
-    with isolate_rng():
-        torch.manual_seed(0)
-        return data.transform(move_data_to_device(batch, device), training=False)

@@ -8,13 +8,16 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class Throughput(Callback):
-    """Times iterations; time spent in validation counts in `hours` alone, and its records have no speed."""
+    """Times training as it is: reading, pictures and checkpoints count in the speed, validation in `hours` alone.
+
+    A record of validation has no speed.
+    """
 
     def __init__(self) -> None:
         self._validating = False
         self._hours = 0.0  # of the runs that this one resumes
         self._started: float | None = None
-        self._restart()
+        self._forget()
 
     @property
     def hours(self) -> float:
@@ -26,12 +29,13 @@ class Throughput(Callback):
         record = {"progress/hours": self.hours}
         if self._iterations and not self._validating:
             record |= self._speed()
-            self._restart()
+            self._forget()
         return record
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._started = time.perf_counter()
-        self._restart()
+        self._started = self._last = time.perf_counter()
+        self._cpu_last = time.process_time()
+        self._forget()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
         now, cpu_now = time.perf_counter(), time.process_time()
@@ -64,7 +68,7 @@ class Throughput(Callback):
             speed["throughput/memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
         return speed
 
-    def _restart(self) -> None:
+    def _forget(self) -> None:
+        # The clocks stay: the iteration that writes the record began before it, and counts in the next.
         self._iterations = self._images = 0
         self._seconds = self._cpu_seconds = 0.0
-        self._last, self._cpu_last = time.perf_counter(), time.process_time()

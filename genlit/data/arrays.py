@@ -32,11 +32,11 @@ class Npz(Source):
         self.path = Path(path).expanduser()
 
     def identity(self) -> object:
-        """Give the file's stamp."""
+        """Gives the file's stamp."""
         return stamps(self.path)
 
     def contents(self) -> Contents:
-        """Read the file.
+        """Reads the file.
 
         Raises:
             GenlitError: the file is missing, damaged, or holds other keys, types or shapes.

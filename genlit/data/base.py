@@ -10,15 +10,17 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities.seed import isolate_rng
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_convert
 
 from genlit.data.images import FITS, Fit
 from genlit.data.order import ClockedBatches, OrderedBatches
-from genlit.data.store import IMAGES, LAYOUT, Contents, Store, obtain
-from genlit.engine.preempt import shield
+from genlit.data.store import IMAGE_COLUMNS, LAYOUT, Contents, Store, obtain
+from genlit.data.workers import shield
 from genlit.errors import GenlitError
 
 
@@ -105,20 +107,20 @@ class Source(LightningDataModule):
         self._store: Store | None = None
 
     def require(self, needs: Iterable[str]) -> Self:
-        """Say which columns the model reads; a source that has two arrangements chooses by them."""
+        """Says which columns the model reads; a source that has two arrangements chooses by them."""
         self.needs, self._store = tuple(needs), None
         return self
 
     def identity(self) -> object:
-        """Give plain data that change whenever the decoded content would, the shared arguments aside."""
+        """Gives plain data that change whenever the decoded content would, the shared arguments aside."""
         raise NotImplementedError
 
     def contents(self) -> Contents:
-        """Read the source."""
+        """Reads the source."""
         raise NotImplementedError
 
     def prepare_data(self) -> None:
-        """Build or open the store; may be called by any process at any time.
+        """Builds or opens the store; may be called by any process at any time.
 
         Raises:
             GenlitError: the data cannot be read, or lack what the model needs.
@@ -138,7 +140,7 @@ class Source(LightningDataModule):
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an image."""
         columns = _columns(self.store)
-        return next(columns[name].shape[1:] for name in IMAGES if name in columns)
+        return next(columns[name].shape[1:] for name in IMAGE_COLUMNS if name in columns)
 
     @property
     def classes(self) -> list[str]:
@@ -151,11 +153,11 @@ class Source(LightningDataModule):
         return self.store.meta["attributes"]
 
     def paired(self, split: str) -> bool:
-        """Tell whether `a` and `b` of one row are counterparts."""
+        """Tells whether `a` and `b` of one row are counterparts."""
         return any({"a", "b"} <= set(stream) for stream in self.rows(split).streams)
 
     def rows(self, split: Literal["train", "val", "test"]) -> Rows:
-        """Give the rows of a split.
+        """Gives the rows of a split.
 
         Raises:
             GenlitError: the data have no such split.
@@ -168,12 +170,42 @@ class Source(LightningDataModule):
         return Rows(self.store, stored, spans)
 
     @property
+    def held_out(self) -> Literal["val", "test"]:
+        """The split to show while training: val, or test where no row is kept for validation.
+
+        Raises:
+            GenlitError: both are empty.
+        """
+        for split in ("val", "test"):
+            if (split == "val" or split in self.store.splits) and min(self.rows(split).sizes):
+                return split
+        raise GenlitError(f"{self._name} holds no images back to draw pictures of; set data.holdout above 0")
+
+    def first(self, n: int, device: torch.device, split: str | None = None) -> dict[str, Any]:
+        """Gives the first rows of a split, transformed by the same draws every time.
+
+        Args:
+            n: how many, or all where there are fewer.
+            device: where they go.
+            split: `held_out` by default.
+
+        Raises:
+            GenlitError: there is no such row.
+        """
+        rows = self.rows(split or self.held_out)
+        chosen = np.arange(min(n, *rows.sizes))
+        batch = default_convert(rows[[chosen] * len(rows.sizes)])
+        with isolate_rng():  # none of the draws is taken from the training's
+            torch.manual_seed(0)
+            return self.transform(move_data_to_device(batch, device), training=False)
+
+    @property
     def train_size(self) -> int:
         """Number of training images, of the larger set where there are two: an epoch."""
         return len(self.rows("train"))
 
     def loader(self, split: Literal["train", "val", "test"]) -> DataLoader:
-        """Give a loader of a split: train is endless, val and test give every row once, in order."""
+        """Gives a loader of a split: train is endless, val and test give every row once, in order."""
         rows, rank, world = self.rows(split), *self._rank_and_world()
         if split == "train":
             sampler = ClockedBatches(rows.sizes, self.batch_size, self.seed, rank, world, self._iteration)
@@ -182,19 +214,19 @@ class Source(LightningDataModule):
         return self._loader(rows, sampler)
 
     def train_dataloader(self) -> DataLoader:
-        """Give the endless training batches of this process: uint8 images, int64 labels, float32 attributes, text."""
+        """Gives the endless training batches of this process: uint8 images, int64 labels, float32 attributes, text."""
         return self.loader("train")
 
     def val_dataloader(self) -> DataLoader:
-        """Give this process's share of the validation batches."""
+        """Gives this process's share of the validation batches."""
         return self.loader("val")
 
     def test_dataloader(self) -> DataLoader:
-        """Give this process's share of the test batches."""
+        """Gives this process's share of the test batches."""
         return self.loader("test")
 
     def transform(self, batch: dict[str, Any], training: bool) -> dict[str, Any]:
-        """Bring a batch from bytes to what models read, on its device, by torch's global random numbers.
+        """Brings a batch from bytes to what models read, on its device, by torch's global random numbers.
 
         x = (u / 255 - 1/2) / (1/2), in [-1, 1]; images that are real numbers already keep their values. Where an image
         has several captions (lines), one is drawn in training and the first is given otherwise.
@@ -203,7 +235,7 @@ class Source(LightningDataModule):
             batch: uint8 or real images (B, C, H, W) under `image`, `a`, `b`; other columns of B rows.
             training: whether the draws of training (mirror, caption) are made.
         """
-        images = {name: self._real(batch[name], training) for name in IMAGES if name in batch}
+        images = {name: self._real(batch[name], training) for name in IMAGE_COLUMNS if name in batch}
         text = {"text": [_caption(lines, training) for lines in batch["text"]]} if "text" in batch else {}
         return batch | images | text
 

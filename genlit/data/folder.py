@@ -62,13 +62,13 @@ class Folder(Source):
         self.path, self.channels, self.on_bad = Path(path).expanduser(), channels, on_bad
 
     def identity(self) -> object:
-        """Give the stamps of all files."""
+        """Gives the stamps of all files."""
         if not self.path.is_dir():
             raise GenlitError(f"{self.path} is not a folder: set data.path to a folder of images.")
         return [self.channels, self.on_bad, stamps(self.path)]
 
     def contents(self) -> Contents:
-        """Find the arrangement and read the annotations; images are read as they are stored.
+        """Finds the arrangement and reads the annotations; images are read as they are stored.
 
         Raises:
             GenlitError: there are no images, the arrangement is ambiguous or an annotation is missing.

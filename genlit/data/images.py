@@ -17,7 +17,7 @@ CHUNK = 256
 
 
 def read(path: Path, channels: int = 3) -> Image.Image:
-    """Read a picture upright in 8 bits; an animation gives its first frame, transparency lies over white.
+    """Reads a picture upright in 8 bits; an animation gives its first frame, transparency lies over white.
 
     Args:
         path: any file that PIL reads, of at most MAX_PIXELS pixels.
@@ -39,14 +39,14 @@ def read(path: Path, channels: int = 3) -> Image.Image:
 
 
 def pixels(image: Image.Image) -> np.ndarray:
-    """Give an 8-bit picture as uint8 (C, H, W)."""
+    """Gives an 8-bit picture as uint8 (C, H, W)."""
     array = np.asarray(image)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Bring a picture to a square of `size` pixels.
+    """Brings a picture to a square of `size` pixels.
 
     Args:
         size: the square's side in pixels; None leaves pictures as they are.
@@ -61,14 +61,14 @@ class Fit:
     resample: Image.Resampling
 
     def __call__(self, image: Image.Image, name: object) -> np.ndarray:
-        """Fit one picture and give it as uint8 (C, H, W); `name` is what an error calls it."""
+        """Fits one picture and gives it as uint8 (C, H, W); `name` is what an error calls it."""
         if self.size is None:
             return pixels(image)
         self._refuse_small(image, name)
         return pixels(FITS[self.how](image, (self.size, self.size), self.resample))
 
     def arrays(self, images: np.ndarray, name: str) -> "np.ndarray | Images":
-        """Fit uint8 arrays (N, C, H, W) of any channel count, each channel by itself."""
+        """Fits uint8 arrays (N, C, H, W) of any channel count, each channel by itself."""
         if self.size is None:
             return images
 
@@ -104,7 +104,7 @@ class Images:
         return len(self.keys)
 
     def chunks(self) -> Iterator[np.ndarray]:
-        """Yield all pictures in stacks of at most CHUNK."""
+        """Yields all pictures in stacks of at most CHUNK."""
         with ThreadPoolExecutor() as pool:
             for start in range(0, len(self), CHUNK):
                 yield np.stack(list(pool.map(self._agreeing, self.keys[start : start + CHUNK])))

@@ -32,7 +32,7 @@ class Order:
         self._permutations: dict[int, np.ndarray] = {}
 
     def permutation(self, epoch: int) -> np.ndarray:
-        """Give the rows of one epoch in order, int64 (n,)."""
+        """Gives the rows of one epoch in order, int64 (n,)."""
         if epoch not in self._permutations:
             self._permutations = {e: p for e, p in self._permutations.items() if e == epoch - 1}
             # Sorting raw bits: unlike Generator.permutation, numpy keeps these streams the same for ever.
@@ -41,7 +41,7 @@ class Order:
         return self._permutations[epoch]
 
     def rows(self, start: int, stop: int) -> np.ndarray:
-        """Give the rows at positions start <= p < stop, int64 (stop - start,)."""
+        """Gives the rows at positions start <= p < stop, int64 (stop - start,)."""
         epochs, offsets = np.divmod(np.arange(start, stop), self.n)
         return np.concatenate([self.permutation(int(e))[offsets[epochs == e]] for e in np.unique(epochs)])
 
@@ -81,16 +81,27 @@ class ClockedBatches(Sampler[list[np.ndarray]]):
 class OrderedBatches(Sampler[list[np.ndarray]]):
     """Every row once, in order: rank r takes batches r, r + world, ...; ranks may be uneven, the last batch short.
 
+    A batch has B / world rows, as in training, or fewer where some rank would have no batch: all must take part.
+
     Args:
         sizes: rows of each stream; unpaired streams end together, with the shorter.
-        batch_size: images per batch.
+        batch_size: B, images per batch of all processes.
         rank: this process, 0 <= rank < world.
         world: number of processes.
+
+    Raises:
+        GenlitError: there are rows, but fewer than processes.
     """
 
     def __init__(self, sizes: Sequence[int], batch_size: int, rank: int, world: int):
         self.streams, n = len(sizes), min(sizes)
-        self.spans = [(i, min(i + batch_size, n)) for i in range(0, n, batch_size)][rank::world]
+        if 0 < n < world:
+            raise GenlitError(
+                f"The {n} images to evaluate on are too few for {world} processes: raise data.holdout, or set "
+                "trainer.devices to at most their number."
+            )
+        share = max(1, min(batch_size, n) // world)
+        self.spans = [(i, min(i + share, n)) for i in range(0, n, share)][rank::world]
 
     def __len__(self) -> int:
         return len(self.spans)

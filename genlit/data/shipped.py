@@ -9,8 +9,9 @@ from PIL import Image
 
 from genlit.data.base import Source
 from genlit.data.images import pixels
-from genlit.data.store import Contents, Stream, sha256
+from genlit.data.store import Contents, Stream
 from genlit.errors import GenlitError
+from genlit.files import sha256
 
 ASSETS = Path(__file__).parent / "assets"
 STYLES = ("noto", "twemoji", "fluent")
@@ -18,7 +19,7 @@ VALIDATION = 20  # every 20th of the training emoji is for validation
 
 
 def tiles(path: Path, columns: int) -> np.ndarray:
-    """Cut a sheet of square tiles, read row by row, into uint8 (N, C, H, W)."""
+    """Cuts a sheet of square tiles, read row by row, into uint8 (N, C, H, W)."""
     sheet = pixels(Image.open(path))
     side = sheet.shape[2] // columns
     cut = sheet.reshape(len(sheet), -1, side, columns, side)
@@ -39,11 +40,11 @@ class Digits(Source):
         super().__init__(upscale=upscale, **kwargs)
 
     def identity(self) -> object:
-        """Give the checksums of the shipped files."""
+        """Gives the checksums of the shipped files."""
         return [sha256(path) for path in sorted((ASSETS / "digits").iterdir())]
 
     def contents(self) -> Contents:
-        """Read the shipped files."""
+        """Reads the shipped files."""
         return Contents({split: [self._stream(split)] for split in ("train", "test")}, [str(d) for d in range(10)])
 
     def _stream(self, split: str) -> Stream:
@@ -83,12 +84,12 @@ class Emoji(Source):
         self.domains, self.label = tuple(domains), label
 
     def identity(self) -> object:
-        """Give the checksums of the shipped files and the arrangement."""
+        """Gives the checksums of the shipped files and the arrangement."""
         arrangement = self.domains if self._translating else self.label
         return [arrangement, VALIDATION, *(sha256(path) for path in sorted((ASSETS / "emoji").iterdir()))]
 
     def contents(self) -> Contents:
-        """Read the shipped files."""
+        """Reads the shipped files."""
         emoji = json.loads((ASSETS / "emoji" / "emoji.json").read_text(encoding="utf-8"))
         rows = {split: [k for k, one in enumerate(emoji) if one["split"] == split] for split in ("train", "test")}
         rows["val"] = rows["train"][::VALIDATION]

@@ -5,7 +5,6 @@ one stream, unpaired data are two.
 """
 
 import errno
-import hashlib
 import io
 import json
 import math
@@ -23,9 +22,10 @@ from filelock import FileLock
 
 from genlit.data.images import Images
 from genlit.errors import GenlitError
+from genlit.files import replacing, replacing_folder, require_space, sha256
 
 Stream = dict[str, np.ndarray | Images | list[str]]
-IMAGES = ("image", "a", "b")
+IMAGE_COLUMNS = ("image", "a", "b")
 LAYOUT = 1  # part of every key: raise it when what is written changes
 BLOCK = 4096
 _HASHED: set[Path] = set()  # by this process
@@ -83,7 +83,7 @@ class Store:
         return {column: _open(self.folder / file) for column, file in files.items()}
 
     def verify(self) -> "Store":
-        """Compare every file's size, and once per process its sha256, with what was written.
+        """Compares every file's size, and once per process its sha256, with what was written.
 
         Raises:
             DamagedStoreError: they differ.
@@ -99,7 +99,7 @@ class Store:
 
 
 def obtain(folder: Path, make: Callable[[], Contents]) -> Store:
-    """Open the store in `folder`, built first where there is none or a damaged one, by one process only.
+    """Opens the store in `folder`, built first where there is none or a damaged one, by one process only.
 
     Args:
         folder: where it lies, or will.
@@ -125,14 +125,8 @@ def obtain(folder: Path, make: Callable[[], Contents]) -> Store:
     return Store(folder).verify()
 
 
-def sha256(path: Path) -> str:
-    """Give the sha256 of a file as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def stamps(path: Path) -> list[tuple[str, int, int]]:
-    """Give path, size in bytes and time of change in nanoseconds of a file, or of all files in a folder."""
+    """Gives path, size in bytes and time of change in nanoseconds of a file, or of all files in a folder."""
     files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path] * path.is_file()
     return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
@@ -156,18 +150,11 @@ def _refuse_unwritable(root: Path) -> None:
 
 
 def _build(folder: Path, contents: Contents) -> None:
-    for stale in folder.parent.glob(f".{folder.name}.*.tmp"):
-        shutil.rmtree(stale)
-    temporary = folder.parent / f".{folder.name}.{os.getpid()}.tmp"
-    try:
-        _refuse_disagreeing(contents)
-        with _naming_a_full_disk(folder.parent, contents):
-            temporary.mkdir()
-            _write(temporary, contents)
-            os.replace(temporary, folder)
-            _sync(folder.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    _refuse_disagreeing(contents)
+    needed = sum(_bytes(column) for _, _, column in _columns(contents))
+    with _naming_a_full_disk(folder.parent, needed), replacing_folder(folder) as temporary:
+        require_space(folder.parent, needed)
+        _write(temporary, contents)
 
 
 def _columns(contents: Contents) -> Iterator[tuple[str, str, np.ndarray | Images | list[str]]]:
@@ -176,7 +163,7 @@ def _columns(contents: Contents) -> Iterator[tuple[str, str, np.ndarray | Images
 
 
 def _refuse_disagreeing(contents: Contents) -> None:
-    images = [(split, column) for split, name, column in _columns(contents) if name in IMAGES]
+    images = [(split, column) for split, name, column in _columns(contents) if name in IMAGE_COLUMNS]
     first = {column.shape[1:]: column.keys[0] if isinstance(column, Images) else split for split, column in images}
     if len(first) > 1:
         found = " and ".join(f"{name} is {' x '.join(map(str, shape))}" for shape, name in first.items())
@@ -184,17 +171,15 @@ def _refuse_disagreeing(contents: Contents) -> None:
 
 
 @contextmanager
-def _naming_a_full_disk(root: Path, contents: Contents) -> Iterator[None]:
-    needed = sum(_bytes(column) for _, _, column in _columns(contents))
-    message = f"The disk of {root} is full: the decoded data need {needed} bytes; free them or change data.root."
-    if shutil.disk_usage(root).free < needed:
-        raise GenlitError(message)
+def _naming_a_full_disk(root: Path, needed: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise GenlitError(message) from error
+        raise GenlitError(
+            f"The disk of {root} is full: the decoded data need {needed} bytes; free them or change data.root."
+        ) from error
 
 
 def _bytes(column: np.ndarray | Images | list[str]) -> int:
@@ -241,15 +226,6 @@ def _npy(data: np.ndarray | Images) -> Iterator[bytes | memoryview]:
 
 
 def _write_file(path: Path, blocks: Iterable[bytes | memoryview]) -> str:
-    with path.open("wb") as file:
-        for block in blocks:
-            file.write(block)
-        file.flush()
-        os.fsync(file.fileno())
+    with replacing(path) as file:
+        file.writelines(blocks)
     return path.name
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)

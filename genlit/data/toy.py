@@ -49,11 +49,11 @@ class Mixture(Source):
         self.centres, self.std = centres, std
 
     def identity(self) -> object:
-        """Give what the points are drawn by."""
+        """Gives what the points are drawn by."""
         return [self.centres.tolist(), self.std, self.seed]
 
     def contents(self) -> Contents:
-        """Draw the points."""
+        """Draws the points."""
         splits = {split: [self._stream(k, n)] for k, (split, n) in enumerate(self.sizes.items())}
         return Contents(splits, [str(k) for k in range(len(self.centres))])
 

@@ -33,7 +33,7 @@ class Vision(Source):
         self.download = download
 
     def identity(self) -> object:
-        """Give the stamps of the raw files, fetched first if asked."""
+        """Gives the stamps of the raw files, fetched first if asked."""
         if self.download:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / f".{self._name}.lock"):
@@ -41,7 +41,7 @@ class Vision(Source):
         return stamps(self.folder / self.where)
 
     def contents(self) -> Contents:
-        """Read the raw files."""
+        """Reads the raw files."""
         opened = {split: self._opened(split) for split in ("train", "test")}
         streams = {split: [self._stream(one)] for split, one in opened.items()}
         return Contents(streams, list(opened["train"].classes))
@@ -81,12 +81,7 @@ class MNIST(Vision):
 
 
 class FashionMNIST(MNIST):
-    """70,000 articles of clothing, 28 x 28, grey, brought to other sizes bilinearly (Xiao et al. 2017).
-
-    Args:
-        upscale: whether sizes above 28 are allowed.
-        kwargs: those of Vision.
-    """
+    """70,000 articles of clothing in MNIST's place and format (Xiao et al. 2017)."""
 
     dataset = datasets.FashionMNIST
     where = "FashionMNIST/raw"
@@ -106,7 +101,7 @@ class CelebA(Vision):
     where = "celeba"
 
     def contents(self) -> Contents:
-        """Read the raw files."""
+        """Reads the raw files."""
         opened = {split: self._opened(split) for split in ("train", "val", "test")}
         names = [name for name in opened["train"].attr_names if name]
         return Contents({split: [self._stream(one)] for split, one in opened.items()}, attributes=names)

@@ -1,6 +1,5 @@
 """Checkpoints that survive what happens to them: a kill at any moment, a full disk, a flipped bit, a hostile file."""
 
-import errno
 import hashlib
 import logging
 import os
@@ -17,8 +16,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
+from genlit.engine.processes import agree
 from genlit.errors import GenlitError
-from genlit.files import replacing, sweep
+from genlit.files import flush, replacing, require_space, sha256, sweep
 
 log = logging.getLogger("genlit")
 
@@ -33,7 +33,7 @@ class SafeIO(CheckpointIO):
     """Writes checkpoints that are whole or absent, and loads only those whose SHA-256 agrees."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Save atomically, with a `sha256sum`-style note beside the file.
+        """Saves atomically, with a `sha256sum`-style note beside the file.
 
         Args:
             checkpoint: tensors and plain containers.
@@ -47,7 +47,7 @@ class SafeIO(CheckpointIO):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             sweep(path.parent)
-            _check_space(path.parent, needed)
+            require_space(path.parent, needed)
             _write(checkpoint, path)
         except OSError as error:
             raise SaveError(_no_room(path, needed, error)) from error
@@ -57,7 +57,7 @@ class SafeIO(CheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True
     ) -> dict[str, Any]:
-        """Load a verified checkpoint; see `load`.
+        """Loads a verified checkpoint; see `load`.
 
         Args:
             path: a local checkpoint.
@@ -67,13 +67,13 @@ class SafeIO(CheckpointIO):
         return load(path, map_location)
 
     def remove_checkpoint(self, path: str | Path) -> None:
-        """Remove a checkpoint and its note."""
+        """Removes a checkpoint and its note."""
         Path(path).unlink(missing_ok=True)
         _note(Path(path)).unlink(missing_ok=True)
 
 
 def load(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """Load a checkpoint after its SHA-256 has been verified, running no code from it.
+    """Loads a checkpoint after its SHA-256 has been verified, running no code from it.
 
     Args:
         path: a local checkpoint with its `.sha256` note beside it.
@@ -92,9 +92,8 @@ def load(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
     try:
         return torch.load(path, map_location=map_location, weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise GenlitError(
-            f"{path} is not a checkpoint of tensors and plain containers ({_first_line(error)}); refused."
-        ) from error
+        reason = str(error).partition("\n")[0]
+        raise GenlitError(f"{path} is not a checkpoint of tensors and plain containers ({reason}); refused.") from error
 
 
 def damage(path: Path) -> str | None:
@@ -108,11 +107,14 @@ def damage(path: Path) -> str | None:
     note = _note(path)
     if not note.is_file():
         return f"{path} has no {note.name} beside it; copy the two together, or vouch for it with `sha256sum`."
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != note.read_text(errors="replace").partition(" ")[0].strip():
+    if sha256(path) != note.read_text(errors="replace").partition(" ")[0].strip():
         return f"{path} does not match its {note.name}: it is damaged; use an older checkpoint or a fresh copy."
     return None
+
+
+def named(folder: Path, it: int) -> Path:
+    """The path of an iteration's checkpoint: `it-00000500.ckpt` for 500."""
+    return folder / f"it-{it:08d}.ckpt"
 
 
 def iteration(path: Path) -> int | None:
@@ -140,8 +142,17 @@ def newest(folder: Path) -> Path | None:
     return None
 
 
+def owes_validation(path: Path) -> bool:
+    """Whether a run that resumes from a checkpoint starts with the validation of its iteration.
+
+    Args:
+        path: a good checkpoint of `Checkpoints`.
+    """
+    return load(path, "meta")["callbacks"][Checkpoints.__name__]["owes_validation"]
+
+
 def probe(folder: Path) -> None:
-    """Write a small file into a folder (made if missing), read it back and remove it.
+    """Writes a small file into a folder (made if missing), reads it back and removes it.
 
     Raises:
         GenlitError: the folder cannot be written or does not give back what was written.
@@ -187,32 +198,32 @@ class Checkpoints(Checkpoint):
         return {"owes_validation": self._owes_validation}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore `state_dict`'s value."""
+        """Restores `state_dict`'s value."""
         self._owes_validation = state_dict["owes_validation"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count from here; a checkpoint that came before its validation is followed by it."""
+        """Counts from here; a checkpoint that came before its validation is followed by it."""
         self._since, self._saved = time.monotonic(), trainer.global_step
         if self._owes_validation:
             _validate_first(trainer.fit_loop.epoch_loop)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
-        """Save if it is time and no validation follows."""
-        self._due = self._due or self._time_to_save(trainer)
+        """Saves if it is time and no validation follows."""
+        self._due = self._time_to_save(trainer)
         if self._due and not validation_follows(trainer):
             self.save(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save what waited for this validation."""
+        """Saves what waited for this validation."""
         if self._due:
             self.save(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the last iteration of a run that a callback stopped early."""
+        """Saves the last iteration of a run that a callback stopped early."""
         self.save(trainer)
 
     def save(self, trainer: Trainer, owes_validation: bool = False) -> None:
-        """Save this iteration on every process, unless it is saved already, and drop the oldest checkpoints.
+        """Saves this iteration on every process, unless it is saved already, and drops the oldest checkpoints.
 
         Args:
             trainer: the trainer, at an iteration boundary.
@@ -224,8 +235,7 @@ class Checkpoints(Checkpoint):
         if trainer.global_step == self._saved:
             return
         self._owes_validation, self._due = owes_validation, False
-        folder = Path(trainer.default_root_dir) / "checkpoints"
-        path = folder / f"it-{trainer.global_step:08d}.ckpt"
+        path = named(Path(trainer.default_root_dir) / "checkpoints", trainer.global_step)
         _save_together(trainer, path)
         self._saved, self._since = trainer.global_step, time.monotonic()
         if trainer.is_global_zero:
@@ -250,28 +260,10 @@ class Checkpoints(Checkpoint):
             trainer.strategy.remove_checkpoint(path)
 
 
-def agree(trainer: Trainer, value: int) -> int:
-    """The largest value over all processes, which every process gets.
-
-    On CUDA an answer costs a wait for the device, so processes talk every 16 iterations and the answer is 0 between.
-
-    Args:
-        trainer: the trainer, at an iteration boundary.
-        value: 0 or more.
-    """
-    if trainer.world_size == 1:
-        return value
-    device = trainer.strategy.root_device
-    if device.type == "cuda" and trainer.global_step % 16:
-        return 0
-    values = torch.tensor(value, device=device)
-    torch.distributed.all_reduce(values, torch.distributed.ReduceOp.MAX)
-    return int(values)
-
-
 def validation_follows(trainer: Trainer) -> bool:
     """Whether a validation follows the training batch that has just ended."""
-    return trainer.fit_loop.epoch_loop._should_check_val_fx(trainer.fit_loop._data_fetcher)
+    loop = trainer.fit_loop.epoch_loop
+    return loop._should_check_val_fx(trainer.fit_loop._data_fetcher) and not loop.val_loop.skip  # nothing held out
 
 
 def _validate_first(loop: _TrainingEpochLoop) -> None:
@@ -296,8 +288,7 @@ def _write(checkpoint: dict[str, Any], path: Path) -> None:
     with replacing(path) as file:
         stream = _Hashing(file)
         stream.save(checkpoint)
-        file.flush()
-        os.fsync(file.fileno())
+        flush(file)
         # Before the checkpoint takes its name: a kill here leaves a note without its file, never the reverse.
         with replacing(_note(path)) as note:
             note.write(f"{stream.sha256.hexdigest()}  {path.name}\n".encode())
@@ -335,11 +326,6 @@ def _bytes(state: Any) -> int:
     return sum(map(_bytes, state)) if isinstance(state, list | tuple) else 0
 
 
-def _check_space(folder: Path, needed: int) -> None:
-    if shutil.disk_usage(folder).free < needed:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
 def _no_room(path: Path, needed: int, error: OSError) -> str:
     folder = next(parent for parent in path.absolute().parents if parent.is_dir())
     volume = next(parent for parent in (folder, *folder.parents) if parent.is_mount())
@@ -351,7 +337,3 @@ def _no_room(path: Path, needed: int, error: OSError) -> str:
 
 def _note(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

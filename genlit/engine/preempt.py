@@ -11,7 +11,8 @@ from typing import Any
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from genlit.engine.checkpoint import Checkpoints, agree, validation_follows
+from genlit.engine.checkpoint import Checkpoints, validation_follows
+from genlit.engine.processes import agree
 
 log = logging.getLogger("genlit")
 
@@ -19,14 +20,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class Preempted(SystemExit):
-    """Ends the process with an exit code a scheduler understands: 128 + signal, or 0 when the job is queued again.
-
-    Args:
-        code: the exit code.
-    """
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
+    """Ends the process with an exit code a scheduler understands: 128 + signal, or 0 when the job is queued again."""
 
 
 class Preemption(Callback):
@@ -44,7 +38,7 @@ class Preemption(Callback):
         self._owner = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Take the signals over."""
+        """Takes the signals over."""
         # Lightning's SIGTERM handler and its broadcast in every iteration deadlock when every process gets the signal.
         trainer._signal_connector.register_signal_handlers = _nothing
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing
@@ -53,11 +47,11 @@ class Preemption(Callback):
             self._previous = {number: signal.signal(number, self._receive) for number in SIGNALS}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """From here on, a signal waits for the iteration's end."""
+        """Makes a signal, from here on, wait for the iteration's end."""
         self._training = True
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
-        """Leave if any process was told to.
+        """Leaves if any process was told to.
 
         Raises:
             Preempted: after the checkpoint has been saved.
@@ -67,11 +61,11 @@ class Preemption(Callback):
             self._leave(trainer, number)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give the signals back."""
+        """Gives the signals back."""
         self._restore()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Give the signals back."""
+        """Gives the signals back."""
         self._restore()
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
@@ -96,19 +90,6 @@ class Preemption(Callback):
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous, self._signal, self._training = {}, 0, False
-
-
-def shield(worker: int) -> None:
-    """Let a data worker outlive a signal to the whole process group, so that its parent reaches the iteration's end.
-
-    Pass it as `worker_init_fn`. The first SIGTERM is the cluster's and is ignored; a second, the parent's, ends it.
-
-    Args:
-        worker: its index.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 
 
 def _nothing() -> None:

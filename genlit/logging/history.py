@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
 
+from genlit.engine import checkpoint
 from genlit.errors import GenlitError
 from genlit.files import write
 
@@ -48,10 +49,16 @@ class History(Logger):
             raise GenlitError(f"cannot write {self.path}: {error.strerror}; free its disk and resume") from error
 
     def rewind(self, it: int) -> None:
-        """Drops what was recorded after iteration `it` and a torn last line: a resumed run writes them again."""
-        if self.path.exists():
-            kept = [record for record in read(self.path) if record.get("progress/iter", 0) <= it]
-            write(self.path, "".join(map(_line, kept)).encode())
+        """Drops what a run that resumes at iteration `it` writes again, and a torn last line.
+
+        That is all of later iterations and, where the run's checkpoint of `it` came before its validation, that too.
+        """
+        if not self.path.exists():
+            return
+        saved = checkpoint.named(self.path.parent / "checkpoints", it)
+        owing = saved.exists() and checkpoint.owes_validation(saved)
+        kept = [record for record in read(self.path) if not _comes_again(record, it, owing)]
+        write(self.path, "".join(map(_line, kept)))
 
 
 def read(path: str | Path) -> list[dict[str, float | None]]:
@@ -70,6 +77,11 @@ def read(path: str | Path) -> list[dict[str, float | None]]:
         raise GenlitError(f"cannot read {path}: {error.strerror}; name the history.jsonl of a run") from error
     whole = [line for line in lines if line.endswith("\n")]
     return [_parse(path, number, line) for number, line in enumerate(whole, start=1)]
+
+
+def _comes_again(record: dict[str, float | None], it: int, owing: bool) -> bool:
+    at = record.get("progress/iter", 0)
+    return at > it or (owing and at == it and any(key.startswith("val/") for key in record))
 
 
 def _line(record: dict[str, float]) -> str:

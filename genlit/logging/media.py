@@ -37,6 +37,15 @@ def to_pil(images: Tensor, columns: int = 8) -> Image.Image:
     return to_pil_image(make_grid(pixels, nrow=columns, pad_value=255))
 
 
+def side_by_side(*roles: Tensor) -> Image.Image:
+    """Arranges the i-th images of every role next to each other, up to eight in a row.
+
+    Args:
+        roles: each (N, C, H, W) in [-1, 1].
+    """
+    return to_pil(torch.stack(roles, dim=1).flatten(0, 1), columns=8 // len(roles) * len(roles))
+
+
 def single(image: Tensor) -> Image.Image:
     """One image, (C, H, W) in [-1, 1], in its own size."""
     return to_pil_image(_uint8(image))

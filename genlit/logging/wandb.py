@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +13,10 @@ from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
 from genlit.files import write
+from genlit.secrets import redact
 
 log = logging.getLogger("genlit")
 
-SECRET = re.compile("key|token|secret|password", re.IGNORECASE)
 
 # Console, code, command line and installed packages may hold secrets: none of them is recorded.
 SETTINGS = {
@@ -112,7 +111,7 @@ def dashboard(
             back to offline with a warning.
         project: W&B's project.
         name: shown for the run.
-        config: the configuration as written, unresolved; secrets in it are redacted.
+        config: the configuration; secrets in it are redacted.
         tags: of the run.
         timeout: seconds to wait for the server at the start.
 
@@ -139,17 +138,6 @@ def dashboard(
         return None
     write(id_file, run.id.encode())  # a W&B sweep gives an id of its own
     return Dashboard(run)
-
-
-def redact(config: dict[str, Any]) -> dict[str, Any]:
-    """A copy of a configuration in which what is called key, token, secret or password is not shown."""
-    return {key: "<redacted>" if SECRET.search(str(key)) else _redacted(value) for key, value in config.items()}
-
-
-def _redacted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return redact(value)
-    return [_redacted(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _online(options: dict[str, Any], asked: bool) -> wandb.Run | None:

@@ -10,9 +10,9 @@ from torch.nn.functional import l1_loss
 from genlit.errors import GenlitError
 from genlit.losses.adversarial import LOSSES, LossName
 from genlit.model import Batch, GenerativeModel, Turn
-from genlit.nn.pool import ImagePool
 from genlit.nn.initial import normal
 from genlit.nn.norm import InstanceNorm
+from genlit.nn.pool import ImagePool
 
 
 class CycleGAN(GenerativeModel):
@@ -104,7 +104,8 @@ class CycleGAN(GenerativeModel):
             return self.get_submodule(f"to_{to}")(images.to(self.dtype))
 
     def slot_state(self) -> dict[int, dict[str, Tensor]]:
-        return {slot: {name: pool.kept[slot].cpu() for name, pool in self.pools.items()} for slot in self.pools["a"].kept}
+        slots = self.pools["a"].kept
+        return {slot: {name: pool.kept[slot].cpu() for name, pool in self.pools.items()} for slot in slots}
 
     def load_slot_state(self, state: dict[int, dict[str, Tensor]]) -> None:
         for slot, images in state.items():

@@ -5,13 +5,12 @@ import sys
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
 import wandb
 from rich.console import Console
 
-from genlit import data
+from genlit import data, runs
 from genlit.engine import checkpoint
 from genlit.errors import GenlitError
 
@@ -67,8 +66,8 @@ def _shipped() -> str:
 
 
 def _folder() -> str:
-    checkpoint.probe(Path("experiments/runs"))
-    return f"experiments/runs can be written; temporary files go to {tempfile.gettempdir()}"
+    checkpoint.probe(runs.ROOT)
+    return f"{runs.ROOT} can be written; temporary files go to {tempfile.gettempdir()}"
 
 
 def _dashboard() -> str:

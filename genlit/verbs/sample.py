@@ -6,13 +6,11 @@ from pathlib import Path
 from torch import Tensor
 
 from genlit import config, runs
-from genlit.callbacks.pictures import first_rows, side_by_side
 from genlit.capabilities import Samples, Translates
-from genlit.data import Source
 from genlit.errors import GenlitError
 from genlit.files import write
 from genlit.loading import load
-from genlit.logging.media import png, single, to_pil
+from genlit.logging.media import png, side_by_side, single, to_pil
 
 
 def sample(
@@ -21,6 +19,7 @@ def sample(
     count: int = 64,
     seed: int = 0,
     out: str | None = None,
+    split: str = "test",
     device: str = "cpu",
     trust: tuple[str, ...] = (),
 ) -> Path:
@@ -38,7 +37,7 @@ def sample(
         save(folder, model.sample(count, seed=seed))
     elif isinstance(model, Translates):
         settings = config.parse([path.parent.parent / "config.yaml"], [])
-        translations(folder, model, config.source(settings), count)
+        translations(folder, model, config.source(settings).first(count, model.device, split))
     else:
         raise GenlitError(f"{type(model).__name__} neither samples nor translates images")
     print(folder)
@@ -52,9 +51,8 @@ def save(folder: Path, images: Tensor) -> None:
     write(folder / "grid.png", png(to_pil(images)))
 
 
-def translations(folder: Path, model: Translates, source: Source, count: int) -> None:
-    """Held-out images of each domain translated to the other, and both side by side."""
-    rows = first_rows(source, count, model.device).columns
+def translations(folder: Path, model: Translates, rows: dict[str, Tensor]) -> None:
+    """Images of each domain translated to the other, and both side by side."""
     for origin, target in permutations(model.domains, 2):
         translated = model.translate(rows[origin], target)
         save(folder / f"{origin}-to-{target}", translated)

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 import yaml
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from genlit import config, runs
 from genlit.callbacks.pictures import Pictures
@@ -18,10 +19,12 @@ from genlit.callbacks.throughput import Throughput
 from genlit.engine import checkpoint
 from genlit.engine.checkpoint import Checkpoints, SafeIO
 from genlit.engine.preempt import Preemption
-from genlit.engine.strategy import Players
+from genlit.engine.processes import gather
+from genlit.engine.strategy import SyncAtStep
 from genlit.errors import GenlitError
 from genlit.logging.history import History
-from genlit.logging.wandb import dashboard
+from genlit.logging.wandb import Dashboard, dashboard
+from genlit.model import GenerativeModel
 
 log = logging.getLogger("genlit")
 
@@ -33,31 +36,54 @@ def train(
     *,
     resume: str = "auto",
     override: bool = False,
-    show: bool = False,
     trust: tuple[str, ...] = (),
 ) -> Path:
     """Trains an experiment, or goes on with one; returns the run folder.
+
+    Args:
+        experiment: its name or file.
+        overlays: names or files of overlays, later ones win.
+        flags: keys of the configuration, `--model.lr=1e-4`.
+        resume: auto, must, never, or the run to go on with; see `choose`.
+        override: go on although the configuration has changed; makes `auto` a `must`.
+        trust: packages of the user's own whose models and sources may be built.
 
     Raises:
         GenlitError: the configuration, the data or the run folder will not do; before any training.
     """
     config.trust(trust)
     settings = config.parse(config.compose(experiment, overlays), flags)
-    plain = config.dump(settings)
-    if show:
-        print(yaml.safe_dump(plain, sort_keys=False), end="")
-        return Path()
+    runs.check_launch(processes(settings.trainer))
     hush()
     torch.manual_seed(settings.seed)
     source = config.source(settings)
     model = config.model(settings, source)
-    run = runs.shared() or choose(settings.trainer.default_root_dir, Path(experiment).stem, plain, resume, override)
+    place, plain = (settings.trainer.default_root_dir, Path(experiment).stem), config.dump(settings)
+    resume = "must" if override and resume == "auto" else resume
+    run = choose(*place, plain, resume) if runs.primary() else runs.take(*place)
     with runs.lock(run):
         start = prepare(run, plain, override)
-        build_trainer(settings, run, start).fit(model, datamodule=source, ckpt_path=start, weights_only=True)
+        with runs.offered(run, *place):
+            trainer = build_trainer(settings, run, start)
+            trainer.fit(model, datamodule=source, ckpt_path=start, weights_only=True)
     if runs.primary():
-        print(f"{run}: {model.iteration} iterations, {model.images:,} images; use it: genlit sample {run}")
+        summarise(run, model, trainer.loggers)
     return run
+
+
+def print_config(experiment: str, overlays: list[str], flags: list[str], trust: tuple[str, ...] = ()) -> None:
+    """Prints the resolved configuration of an experiment."""
+    config.trust(trust)
+    settings = config.parse(config.compose(experiment, overlays), flags)
+    print(yaml.safe_dump(config.dump(settings), sort_keys=False), end="")
+
+
+def summarise(run: Path, model: GenerativeModel, loggers: list[Logger]) -> None:
+    """Prints how far a training came, how to use what it made, and where its records are shown."""
+    print(f"{run}: {model.iteration} iterations, {model.images:,} images; use it: genlit sample {run}")
+    for logger in loggers:
+        if isinstance(logger, Dashboard) and logger.url:
+            print(f"Weights & Biases: {logger.url}")
 
 
 def hush() -> None:
@@ -68,17 +94,32 @@ def hush() -> None:
     warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
 
 
-def choose(root: str, experiment: str, plain: dict[str, Any], resume: str, override: bool) -> Path:
-    """The run folder to train in: the newest one to be continued, or a new one."""
-    last = runs.newest(root, experiment)
-    if resume == "must":
-        if last is None:
-            raise GenlitError(f"there is no run of '{experiment}' in {root} to resume; leave --resume out to start one")
-        return runs.adopt(last)
-    if resume == "auto" and last and runs.unfinished(last, plain):
-        log.warning("continuing the unfinished run %s; --resume=never starts anew", last)
-        return runs.adopt(last)
-    return runs.create(root, experiment)
+def choose(root: str, experiment: str, plain: dict[str, Any], resume: str) -> Path:
+    """The run folder to train in.
+
+    Args:
+        root: where all runs lie.
+        experiment: the experiment's name.
+        plain: the configuration.
+        resume: auto goes on with the newest unfinished run of the same configuration, if there is one; must with the
+            newest run; a run's folder or `experiment/number` with that one; never begins anew.
+
+    Raises:
+        GenlitError: the run to go on with is not there, has used up its budget, or has damaged checkpoints alone.
+    """
+    if resume == "never":
+        return runs.create(root, experiment)
+    if resume == "auto":
+        last = next((run for run in runs.runs(root, experiment) if runs.unfinished(run, plain)), None)
+        if last:
+            log.warning("continuing the unfinished run %s; --resume=never starts anew", last)
+        return last or runs.create(root, experiment)
+    run = runs.newest(root, experiment) if resume == "must" else runs.named(resume, root)
+    if run is None:
+        raise GenlitError(f"there is no run of '{experiment}' in {root} to resume; leave --resume out to start one")
+    if plain["trainer"]["max_steps"] <= (done := runs.reached(run)):
+        raise GenlitError(f"{run} is already at {done} iterations; raise --trainer.max_steps")
+    return run
 
 
 def prepare(run: Path, plain: dict[str, Any], override: bool) -> Path | None:
@@ -96,21 +137,45 @@ def prepare(run: Path, plain: dict[str, Any], override: bool) -> Path | None:
 
 
 def build_trainer(settings: config.Namespace, run: Path, start: Path | None) -> Trainer:
-    """Lightning's Trainer, with everything that the engine does instead of it switched off."""
+    """Lightning's Trainer, with everything that the engine does instead of it switched off.
+
+    Raises:
+        GenlitError: Lightning refuses an option, such as a GPU where there is none.
+    """
     options = settings.trainer.as_dict() | {"default_root_dir": str(run)}
-    return Trainer(
-        **options,
-        strategy=Players() if processes(options) > 1 else "auto",
-        max_epochs=-1,  # one endless epoch: max_steps ends it
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        enable_model_summary=False,
-        enable_progress_bar=settings.run.progress,
-        logger=loggers(settings, run),
-        callbacks=callbacks(settings.run),
-        plugins=[SafeIO()],
-    )
+    options |= {"logger": loggers(settings, run), "callbacks": [Unison(run, start), *callbacks(settings.run)]}
+    try:
+        return Trainer(
+            **options,
+            strategy=SyncAtStep() if processes(settings.trainer) > 1 else "auto",
+            max_epochs=-1,  # one endless epoch: max_steps ends it
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            enable_model_summary=False,
+            enable_progress_bar=settings.run.progress,
+            plugins=[SafeIO()],
+        )
+    except (MisconfigurationException, ValueError, ImportError) as error:
+        raise GenlitError(f"the trainer's options will not do: {' '.join(str(error).split())}") from error
+
+
+class Unison(Callback):
+    """Refuses to train when the processes would not go on from the same checkpoint of the same run.
+
+    Args:
+        run: the run folder of this process.
+        start: its checkpoint.
+    """
+
+    def __init__(self, run: Path, start: Path | None):
+        self.place = f"{run.parent.name}/{run.name} at {start.name if start else 'its beginning'}"
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Compares, as soon as the processes can talk."""
+        places = sorted(set(gather(self.place)))
+        if len(places) > 1:
+            raise GenlitError(f"the processes of this training would go on from {' and '.join(places)}; start it again")
 
 
 def callbacks(options: config.Namespace) -> list:
@@ -136,13 +201,9 @@ def loggers(settings: config.Namespace, run: Path) -> list[Logger]:
     return [History(run), *([board] if board else [])]
 
 
-def processes(options: dict[str, Any]) -> int:
+def processes(options: config.Namespace) -> int:
     """How many processes the trainer's options ask for."""
-    devices = options["devices"]
-    if isinstance(devices, list):
-        here = len(devices)
-    elif devices in ("auto", -1, "-1"):
-        here = torch.cuda.device_count() if options["accelerator"] != "cpu" else 1
-    else:
-        here = int(devices)
-    return here * options["num_nodes"]
+    here = options.devices
+    if here in ("auto", -1):
+        here = 1 if options.accelerator == "cpu" else max(1, torch.cuda.device_count())
+    return here * options.num_nodes

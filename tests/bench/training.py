@@ -30,8 +30,8 @@ from torchvision import transforms
 from genlit import config
 from genlit.model import Batch, GenerativeModel, Turn
 from genlit.models import cyclegan, dcgan
-from genlit.models.pool import ImagePool
 from genlit.nn.initial import normal
+from genlit.nn.pool import ImagePool
 from genlit.verbs.train import build_trainer, hush
 
 Step = Callable[[], None]

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from genlit.callbacks.pictures import Pictures, first_rows, side_by_side
+from genlit.callbacks.pictures import Pictures
 from genlit.callbacks.throughput import Throughput
 from genlit.errors import GenlitError
 
@@ -82,30 +81,3 @@ def test_a_model_is_drawn_by_what_it_can_do(fit, model):
 def test_numbers_too_small_are_refused(every, count):
     with pytest.raises(GenlitError, match=f"every {every} iterations of {count} images: set at least 1 and at least 4"):
         Pictures(every, count)
-
-
-def test_inputs_come_from_the_test_split_where_there_is_no_validation(data):
-    rows = first_rows(data(splits=("test",)), 5, torch.device("cpu"))
-    assert rows.columns["image"].shape == (5, 1, 8, 8)
-
-
-def test_without_held_out_images_the_remedy_is_named(data):
-    with pytest.raises(GenlitError, match=r"Data holds no images back .* set data\.holdout above 0"):
-        first_rows(data(splits=()), 5, torch.device("cpu"))
-
-
-def test_inputs_are_the_same_in_every_run_and_leave_the_random_state_alone(data):
-    torch.manual_seed(7)
-    one = first_rows(data(), 5, torch.device("cpu")).columns["noise"]
-    drawn = torch.rand(())
-    torch.manual_seed(7)
-    assert drawn == torch.rand(())
-    assert torch.equal(one, first_rows(data(), 5, torch.device("cpu")).columns["noise"])
-
-
-def test_roles_stay_together_for_any_number_of_images():
-    roles = [torch.full((3, 1, 8, 8), value) for value in (-1.0, 0.0, 1.0)]
-    assert shades(side_by_side(*roles), 6, 2) == [
-        [0, 128, 255] * 2,
-        [0, 128, 255] + [255] * 3,
-    ]  # white where nothing is

@@ -50,6 +50,21 @@ def test_validation_takes_hours_and_no_speed(fit, clock):
     assert seconds == pytest.approx([1.25, 1.75 + 16, 2.5 + 16])
 
 
+class Drawing(Callback):
+    """Moves the clock by a second after every iteration, as pictures and checkpoints do."""
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    def on_train_batch_end(self, *args):
+        self.clock.wall += 1.0
+
+
+def test_what_is_done_between_iterations_counts_in_the_speed(fit, clock):
+    _, record, *_ = fit(clock, Throughput(), Drawing(clock)).logger.records
+    assert record["throughput/step_ms"] == 1250.0
+
+
 def test_a_second_record_of_an_iteration_has_hours_and_no_speed(fit, clock):
     callback = Throughput()
     fit(clock, callback, steps=3)

@@ -96,8 +96,37 @@ def test_nothing_is_held_out_where_there_is_a_validation_split_or_no_wish_for_on
 
 def test_evaluation_is_shared_without_padding():
     ranks = [labels(as_rank(Memory(holdout=0.35, batch_size=8), rank, 2).val_dataloader()) for rank in range(2)]
-    assert [[len(batch) for batch in batches] for batches in ranks] == [[8, 8, 3], [8, 8]]
+    assert [[len(batch) for batch in batches] for batches in ranks] == [[4, 4, 4, 4, 3], [4, 4, 4, 4]]
     assert sorted(chain(*ranks[0], *ranks[1])) == list(range(65, 100))
+
+
+def test_the_first_held_out_rows_do_not_depend_on_the_batch_or_the_process():
+    for source in (Memory(holdout=0.2), as_rank(Memory(holdout=0.2, batch_size=2), rank=0, world=2)):
+        rows = source.first(5, torch.device("cpu"))
+        assert (rows["label"].tolist(), rows["text"][0]) == ([80, 81, 82, 83, 84], "row 80")
+        assert torch.equal(rows["image"], source.transform({"image": torch.from_numpy(BYTES[80:85])}, False)["image"])
+    assert Memory(holdout=0.2).first(99, torch.device("cpu"))["label"].tolist() == list(range(80, 100))
+
+
+def test_the_first_rows_come_from_the_test_split_where_there_is_no_validation():
+    source = Memory(holdout=0)
+    assert source.held_out == "test"
+    assert source.first(3, torch.device("cpu"))["label"].tolist() == [0, 1, 2]
+
+
+def test_without_held_out_images_the_remedy_is_named(tmp_path: Path):
+    np.savez(tmp_path / "x.npz", train_images=BYTES[:, 0])
+    with pytest.raises(GenlitError, match=r"Npz holds no images back .* set data\.holdout above 0"):
+        Npz(path=str(tmp_path / "x.npz"), holdout=0).first(5, torch.device("cpu"))
+
+
+def test_the_first_rows_are_the_same_in_every_run_and_leave_the_random_state_alone():
+    torch.manual_seed(7)
+    one = Memory(binarize="dynamic").first(5, torch.device("cpu"))["image"]
+    drawn = torch.rand(())
+    torch.manual_seed(7)
+    assert drawn == torch.rand(())
+    assert torch.equal(one, Memory(binarize="dynamic").first(5, torch.device("cpu"))["image"])
 
 
 def test_loaders_leave_the_global_random_numbers_alone():

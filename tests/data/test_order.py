@@ -88,8 +88,22 @@ def test_evaluation_reads_every_row_once(world: int):
     ranks = [OrderedBatches([23], 5, rank, world) for rank in range(world)]
     read = [row for rank in ranks for (rows,) in rank for row in rows]
     assert sorted(read) == list(range(23))
-    assert sum(len(rank) for rank in ranks) == 5
+    assert {len(rows) for rank in ranks for (rows,) in rank} <= {5 // world, 23 % (5 // world)}
     assert [len(rows) for (rows,) in OrderedBatches([23], 5, 0, 1)] == [5, 5, 5, 5, 3]
+
+
+@pytest.mark.parametrize(("n", "world"), [(4, 4), (5, 4), (7, 4), (3, 2), (9, 8)])
+def test_every_process_has_a_batch_to_evaluate(n: int, world: int):
+    ranks = [list(OrderedBatches([n], 64, rank, world)) for rank in range(world)]
+    assert all(ranks)
+    assert sorted(row for rank in ranks for (rows,) in rank for row in rows) == list(range(n))
+
+
+def test_fewer_images_than_processes_are_refused_and_none_are_not():
+    for rank in range(4):
+        with pytest.raises(GenlitError, match=r"The 3 images .* too few for 4 processes: raise data\.holdout"):
+            OrderedBatches([3], 64, rank, 4)
+    assert [len(OrderedBatches([0], 64, rank, 4)) for rank in range(4)] == [0] * 4
 
 
 def test_evaluation_of_unequal_streams_ends_with_the_shorter():

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from genlit.data import Digits, Emoji
-from genlit.engine.strategy import Players
+from genlit.engine.strategy import SyncAtStep
 from genlit.errors import GenlitError
 from genlit.models import DCGAN, VAE, CycleGAN
 
@@ -65,6 +65,15 @@ def play(case, out, processes):
     torch.save({"weights": model.state_dict(), "codes": codes[:accumulate], "iterations": model.iteration}, out)
 
 
+def share(out):
+    """Trains with batch normalisation and two held-out images; saves what was evaluated, and the mean."""
+    torch.manual_seed(0)
+    model, data = dcgan("batch", "batch")
+    data.holdout = 2 / 10_000
+    trainer(out, 2).fit(model, data)
+    torch.save({"statistics": dict(model.named_buffers()), "validation": model.latest}, out)
+
+
 def refuse(out):
     """Steps an optimiser behind the engine's back."""
     model, data = dcgan()
@@ -79,7 +88,7 @@ def trainer(out, processes):
     return Trainer(
         accelerator="cpu",
         devices=processes,
-        strategy=Players() if processes > 1 else "auto",
+        strategy=SyncAtStep() if processes > 1 else "auto",
         precision="64-true",
         max_steps=ITERATIONS,
         max_epochs=-1,
@@ -103,4 +112,5 @@ if __name__ == "__main__":
     for name in CASES:
         play(name, folder / (f"{name}.{rank}.pt" if rank else f"{name}.pt"), 2 if rank else 1)
     if rank:
+        share(folder / f"shared.{rank}.pt")
         refuse(folder / f"refused.{rank}")

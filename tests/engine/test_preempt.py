@@ -1,4 +1,4 @@
-"""Real signals to real trainings. Run as a script, this file is such a training: FOLDER PROCESSES WORKERS."""
+"""Real signals to real trainings. Run as a module, this file is such a training: FOLDER PROCESSES WORKERS."""
 
 import os
 import signal
@@ -8,35 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from torch.utils.data import DataLoader, IterableDataset
+from lightning.pytorch import Callback
 
-import genlit.errors
 from genlit.engine.checkpoint import Checkpoints, SafeIO, checkpoints, iteration, load, newest
-from genlit.engine.preempt import SIGNALS, Preempted, Preemption, shield
-
-
-class Endless(IterableDataset):
-    def __iter__(self):
-        while True:
-            yield torch.ones(2)
-
-
-class Tiny(LightningModule):
-    def __init__(self):
-        super().__init__()
-        self.layer = torch.nn.Linear(2, 1)
-        self.validated = []
-
-    def training_step(self, batch):
-        return self.layer(batch).mean()
-
-    def validation_step(self, batch, batch_idx):
-        self.validated.append(self.global_step)
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.1)
+from genlit.engine.preempt import SIGNALS, Preempted, Preemption
+from genlit.engine.strategy import SyncAtStep
+from tests.games import Game, digits, trainer
 
 
 class Diary(Callback):
@@ -56,40 +33,36 @@ class Diary(Callback):
 
 
 class Signalling(Callback):
-    """Sends this process signals at an iteration, in the middle of the step."""
+    """Sends this process signals at an iteration, before the first player of the game has stepped."""
 
     def __init__(self, at, *numbers):
         self.at, self.numbers = at, numbers
 
     def on_before_optimizer_step(self, trainer, *_):
-        for number in self.numbers if trainer.global_step + 1 == self.at else ():
-            os.kill(os.getpid(), number)
+        if trainer.global_step + 1 == self.at:
+            for number in self.numbers:
+                os.kill(os.getpid(), number)
+            self.numbers = ()
 
 
 def trainer_of(folder, *callbacks, max_steps=1_000_000, **options):
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
-    cadence = {"max_epochs": -1, "max_steps": max_steps, "val_check_interval": 4, "check_val_every_n_epoch": None}
-    return Trainer(
-        default_root_dir=folder,
-        accelerator="cpu",
-        plugins=[SafeIO()],
-        callbacks=list(callbacks),
-        **(quiet | cadence | options),
-    )
+    options = {"enable_checkpointing": True, "plugins": [SafeIO()]} | options
+    return trainer(folder, max_steps, callbacks=list(callbacks), **options)
 
 
 def fit(folder, *callbacks, resume=None, **options):
-    model = Tiny()
-    trainer_of(folder, Checkpoints(), Preemption(), *callbacks, **options).fit(
-        model, DataLoader(Endless()), DataLoader(torch.ones(1, 2)), ckpt_path=resume
+    model = Game()
+    trained = trainer_of(
+        folder, Checkpoints(), Preemption(), *callbacks, val_check_interval=4, limit_val_batches=1, **options
     )
+    trained.fit(model, digits(), ckpt_path=resume, weights_only=True)
     return model
 
 
 def main(folder, processes, workers):
-    spread = {"devices": int(processes), "strategy": "ddp"} if int(processes) > 1 else {}
-    trainer = trainer_of(folder, Preemption(), Checkpoints(), Diary(folder), **spread)
-    trainer.fit(Tiny(), DataLoader(Endless(), num_workers=int(workers), worker_init_fn=shield))
+    spread = {"devices": int(processes), "strategy": SyncAtStep()} if int(processes) > 1 else {}
+    trained = trainer_of(folder, Preemption(), Checkpoints(), Diary(folder), **spread)
+    trained.fit(Game(), digits(workers=int(workers)))
 
 
 # One process, in-process signals
@@ -110,11 +83,11 @@ def test_a_validation_that_the_signal_pushed_aside_opens_the_resumed_run(tmp_pat
     with pytest.raises(Preempted):
         fit(tmp_path, Signalling(4, signal.SIGTERM))
     assert iteration(newest(tmp_path / "checkpoints")) == 4
-    assert fit(tmp_path, resume=newest(tmp_path / "checkpoints"), max_steps=8).validated == [4, 8]
+    assert fit(tmp_path, resume=newest(tmp_path / "checkpoints"), max_steps=8).validated == [(4, 0), (8, 0)]
 
 
 def test_a_signal_in_the_last_iteration_lets_the_run_end(tmp_path):
-    assert fit(tmp_path, Signalling(8, signal.SIGTERM), max_steps=8).validated == [4, 8]
+    assert fit(tmp_path, Signalling(8, signal.SIGTERM), max_steps=8).validated == [(4, 0), (8, 0)]
     assert iteration(newest(tmp_path / "checkpoints")) == 8
 
 
@@ -170,10 +143,10 @@ def test_lightnings_private_names_are_there(tmp_path):
 
 
 def start(folder, processes, workers):
-    root = Path(genlit.errors.__file__).parents[1]
+    root = Path(__file__).parents[2]
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM", "RANK", "LOCAL_RANK"))}
     return subprocess.Popen(
-        [sys.executable, __file__, str(folder), str(processes), str(workers)],
+        [sys.executable, "-m", "tests.engine.test_preempt", str(folder), str(processes), str(workers)],
         env=environment | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

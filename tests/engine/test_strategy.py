@@ -49,6 +49,18 @@ def test_every_slot_draws_its_own_noise(trained, case):
     assert len({codes.flatten()[0].item() for codes in together}) == len(together)
 
 
+def test_processes_evaluate_the_same_statistics(trained):
+    first, second = (read(trained, "shared", rank)["statistics"] for rank in (".0", ".1"))
+    assert any("running_mean" in name for name in first)
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+
+
+def test_fewer_held_out_images_than_a_batch_are_evaluated_by_all_processes(trained):
+    first, second = (read(trained, "shared", rank)["validation"] for rank in (".0", ".1"))
+    assert "val/critic/adversarial" in first
+    assert first == second
+
+
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_step_without_averaging_is_refused(trained, rank):
     assert "without averaging" in (trained / f"refused.{rank}").read_text()

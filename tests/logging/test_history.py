@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+from genlit.engine.checkpoint import SafeIO, named
 from genlit.errors import GenlitError
 from genlit.logging.history import History, read
 
@@ -61,6 +62,18 @@ def test_rewinding_drops_the_future_and_the_torn_line_and_keeps_the_rest_bit_for
     assert history.path.read_bytes() == b"".join(before[:2])
     history.log_metrics(record(30), step=30)
     assert history.path.read_bytes() == b"".join(before)
+
+
+@pytest.mark.parametrize("owing", [True, False])
+def test_rewinding_drops_a_validation_that_comes_again(history, tmp_path, owing):
+    before = {"progress/iter": 20, "val/critic/adversarial": 0.5}
+    history.log_metrics(before | {"progress/iter": 10})
+    history.log_metrics(before)
+    saved = {"callbacks": {"Checkpoints": {"owes_validation": owing}}}
+    SafeIO().save_checkpoint(saved, named(tmp_path / "checkpoints", 20))
+    history.rewind(20)
+    expected = [record(10), record(20), before | {"progress/iter": 10}, before]
+    assert read(history.path) == (expected[:-1] if owing else expected)
 
 
 def test_rewinding_a_run_without_history_makes_none(tmp_path):

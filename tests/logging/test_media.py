@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genlit.logging.media import log_pictures, scatter, to_pil
+from genlit.logging.media import log_pictures, scatter, side_by_side, to_pil
 
 
 def test_every_one_of_the_256_levels_survives():
@@ -50,6 +50,13 @@ def test_images_stand_in_reading_order():
     picture = np.asarray(to_pil(shades, columns=3))
     centres = [int(picture[150 + 302 * row, 150 + 302 * column, 0]) for row in range(2) for column in range(3)]
     assert centres == [0, 51, 102, 153, 204, 255]
+
+
+def test_roles_stay_together_for_any_number_of_images():
+    roles = [torch.full((3, 1, 300, 300), value) for value in (-1.0, 0.0, 1.0)]
+    picture = np.asarray(side_by_side(*roles))
+    centres = [[int(picture[150 + 302 * row, 150 + 302 * column, 0]) for column in range(6)] for row in range(2)]
+    assert centres == [[0, 128, 255] * 2, [0, 128, 255] + [255] * 3]  # white where nothing is
 
 
 def test_points_are_plotted_where_they_are():
