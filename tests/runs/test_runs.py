@@ -12,6 +12,7 @@ import pytest
 from genlit import runs
 from genlit.engine.checkpoint import SafeIO
 from genlit.errors import GenlitError
+from genlit.runs import launch
 
 FORK = multiprocessing.get_context("fork")
 LAUNCHERS = ("GENLIT_RUN", "RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE")
@@ -162,7 +163,7 @@ def test_a_reused_name_offers_the_new_folder(tmp_path, launched, monkeypatch):
     killed = tmp_path / "dcgan" / ".torchrun-a-b-0-0"
     killed.symlink_to("001")
     os.utime(killed, (0, 0), follow_symlinks=False)
-    monkeypatch.setattr(runs, "_PATIENCE", 0.1)
+    monkeypatch.setattr(launch, "_PATIENCE", 0.1)
     launched(RANK=1)
     with pytest.raises(GenlitError, match="offered no run folder"):
         runs.take(tmp_path, "dcgan")
@@ -175,7 +176,7 @@ def test_a_reused_name_offers_the_new_folder(tmp_path, launched, monkeypatch):
 
 def test_a_restarted_launch_is_another_one(tmp_path, launched, monkeypatch):
     launched(**LAUNCHES[0])
-    monkeypatch.setattr(runs, "_PATIENCE", 0.1)
+    monkeypatch.setattr(launch, "_PATIENCE", 0.1)
     with runs.offered(runs.create(tmp_path, "dcgan"), tmp_path, "dcgan"):
         launched(SLURM_PROCID=1, SLURM_RESTART_COUNT=1)
         with pytest.raises(GenlitError, match="offered no run folder"):

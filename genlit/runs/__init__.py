@@ -1,0 +1,29 @@
+"""Runs: where a training's outputs lie, what made them, and whether it may go on."""
+
+from genlit.runs.changes import MAY_CHANGE, check_same, differences
+from genlit.runs.folders import ROOT, create, every, lock, named, newest, reached, resolve, runs, unfinished
+from genlit.runs.launch import check_launch, offered, primary, take
+from genlit.runs.names import slug
+from genlit.runs.provenance import record
+
+__all__ = [
+    "MAY_CHANGE",
+    "ROOT",
+    "check_launch",
+    "check_same",
+    "create",
+    "differences",
+    "every",
+    "lock",
+    "named",
+    "newest",
+    "offered",
+    "primary",
+    "reached",
+    "record",
+    "resolve",
+    "runs",
+    "slug",
+    "take",
+    "unfinished",
+]
