@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_convert
 from genlit.data.images import FITS, Fit
 from genlit.data.order import ClockedBatches, OrderedBatches
 from genlit.data.store import IMAGE_COLUMNS, LAYOUT, Contents, Store, obtain
-from genlit.data.workers import shield
+from genlit.data.workers import ShieldedLoader
 from genlit.errors import GenlitError
 
 
@@ -284,14 +284,13 @@ class Source(LightningDataModule):
         return self.trainer.global_step if self.trainer else 0
 
     def _loader(self, rows: Rows, sampler: Sampler) -> DataLoader:
-        return DataLoader(
+        return ShieldedLoader(
             rows,
             batch_size=None,
             sampler=sampler,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             timeout=120 if self.workers else 0,
-            worker_init_fn=shield,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # its own: a loader draws a seed when it starts
         )

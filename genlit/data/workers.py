@@ -1,12 +1,30 @@
-"""The processes that read batches."""
+"""The processes that read batches, which outlive a signal to the whole group so that their parent can save first."""
 
 import signal
+from collections.abc import Iterator
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+HELD = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+
+class ShieldedLoader(DataLoader):
+    """A DataLoader whose workers are born with signals held back, until each has been shielded."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, worker_init_fn=shield, **kwargs)
+
+    def __iter__(self) -> Iterator[Any]:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)  # a child inherits its parent's mask
+        try:
+            return super().__iter__()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def shield(worker: int) -> None:
-    """Lets a data worker outlive a signal to the whole process group, so that its parent reaches the iteration's end.
-
-    The first SIGTERM is the cluster's and is ignored; a second, the parent's, ends it.
+    """Makes a worker ignore the first SIGTERM, which is the cluster's; a second, the parent's, ends it.
 
     Args:
         worker: its index.
@@ -14,3 +32,4 @@ def shield(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)

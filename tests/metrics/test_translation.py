@@ -1,0 +1,56 @@
+"""Errors to the true counterparts, for maps whose error is known."""
+
+import pytest
+import torch
+
+from genlit.data import Emoji
+from genlit.metrics.translation import paired_errors
+
+
+class Translator:
+    """Translates by a given function of (images, target domain)."""
+
+    domains = ("a", "b")
+    device = torch.device("cpu")
+
+    def __init__(self, function):
+        self.translate = function
+
+
+@pytest.fixture(scope="module")
+def emoji():
+    return Emoji(size=8, batch_size=50).require(("a", "b"))
+
+
+def rows(emoji):
+    batches = [emoji.transform(batch, training=False) for batch in emoji.loader("test")]
+    return [torch.cat([batch[domain] for batch in batches]) for domain in "ab"]
+
+
+def test_leaving_images_as_they_are_is_the_unit(emoji):
+    table = paired_errors(Translator(lambda images, to: images), emoji, "test")
+    a, b = rows(emoji)
+    assert table["mae/a-to-b.n199.test"] == pytest.approx(((a - b).abs().mean() / 2).item())
+    assert table["mae-ratio/a-to-b.n199.test"] == table["mae-ratio/b-to-a.n199.test"] == 1
+    assert table["mae-untranslated/a-to-b.n199.test"] == table["mae/a-to-b.n199.test"]
+
+
+def test_directions_are_kept_apart(emoji):
+    a, b = rows(emoji)
+
+    def to_b_perfectly(images, to):
+        if to == "a":
+            return images
+        found = [(a == image).all(dim=(1, 2, 3)).nonzero()[0] for image in images]
+        return b[torch.cat(found)]
+
+    table = paired_errors(Translator(to_b_perfectly), emoji, "test")
+    assert table["mae/a-to-b.n199.test"] == pytest.approx(0, abs=1e-3)  # emoji that look alike may be found for another
+    assert table["mae-ratio/b-to-a.n199.test"] == 1
+
+
+def test_an_error_is_a_share_of_the_range(emoji):
+    table = paired_errors(Translator(lambda images, to: torch.full_like(images, 1.0)), emoji, "test")
+    a, b = rows(emoji)
+    assert table["mae/b-to-a.n199.test"] == pytest.approx(((1 - a) / 2).mean().item(), rel=1e-5)
+    assert table["mae/a-to-b.n199.test"] == pytest.approx(((1 - b) / 2).mean().item(), rel=1e-5)
