@@ -36,14 +36,14 @@ def test_a_signal_while_workers_are_born_is_kept_for_the_parent(monkeypatch):
     """The parent's handler runs once the workers are there; they never see it."""
     got = []
     before = signal.signal(signal.SIGTERM, lambda *_: got.append("parent"))
-    start = torch.multiprocessing.get_context().Process.start
+    start = torch.multiprocessing.Process.start
 
     def signalled(process):
         start(process)
         os.kill(process.pid, signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(torch.multiprocessing.get_context().Process, "start", signalled)
+    monkeypatch.setattr(torch.multiprocessing.Process, "start", signalled)
     try:
         rows = list(ShieldedLoader(Slow(signals=0), batch_size=None, num_workers=2))
     finally:
