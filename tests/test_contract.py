@@ -1,5 +1,7 @@
 """What every experiment promises, through the real command line on small data of its own shape."""
 
+import json
+import math
 import shutil
 
 import numpy as np
@@ -35,7 +37,10 @@ def stand_in(data, folder):
     return kept | {"name": "Folder", "path": str(folder), "size": 32}
 
 
-@pytest.fixture(scope="module", params=config.listed("experiments"))
+GROUPED = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in config.listed("experiments")]
+
+
+@pytest.fixture(scope="module", params=GROUPED)
 def experiment(request, tmp_path_factory):
     """The experiment's file, small: its model's sizes, its budget, and data on disk."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -144,7 +149,9 @@ def test_the_trained_model_can_be_used(run):
 def test_it_can_be_evaluated_and_sampled(run, capsys):
     genlit_command("sample", str(run), "-n", "3")
     genlit_command("eval", str(run))
-    assert (run / "eval-test.json").is_file()
+    measured = json.loads((run / "eval-test.json").read_text())["metrics"]
+    assert measured
+    assert all(math.isfinite(row["value"]) and name.endswith(".test") for name, row in measured.items())
     assert len(list((run / "samples").rglob("00002.png"))) in (1, 2)
     capsys.readouterr()
 

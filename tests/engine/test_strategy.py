@@ -10,6 +10,8 @@ import torch
 
 from tests.engine.parity import CASES, ITERATIONS, MICRO_BATCHES
 
+pytestmark = pytest.mark.xdist_group("parity")  # one process trains all cases for all tests
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
