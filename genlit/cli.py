@@ -1,5 +1,6 @@
 """The command line: one verb per thing to do, each imported when it is called."""
 
+import os
 import sys
 
 import click
@@ -101,6 +102,8 @@ def doctor() -> None:
 
 def main() -> None:
     """Runs a verb; bad input ends in one sentence and exit code 2."""
+    # Read when torch is loaded: threads that spin while they wait slow training manyfold on a core that is shared.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         verbs(prog_name="genlit")
     except GenlitError as error:
