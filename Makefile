@@ -17,21 +17,23 @@ setup: $(VENV)/.installed ## Create .venv and install genlit with its pinned dep
 
 $(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "genlit needs Python 3.11 or newer: make PYTHON=python3.11")'
+	@echo "Installing genlit and its dependencies in $(VENV): 6 GB, a minute or two."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@# compat: a plain path entry, so that `import genlit` also works from the folder that holds the clone
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -C editable_mode=compat -e '.[dev]'
 	@touch $@
 
 train: setup ## Train an experiment: make train EXP=cyclegan ARGS="--model.lr=1e-4 --trainer.max_steps=20".
-	$(BIN)/python -m genlit train $(EXP) $(ARGS)
+	$(BIN)/python -m genlit train "$(EXP)" $(ARGS)
 
 smoke: setup ## Run two iterations of everything of EXP.
-	$(BIN)/python -m genlit train $(EXP) --smoke $(ARGS)
+	$(BIN)/python -m genlit train "$(EXP)" --smoke $(ARGS)
 
 eval: setup ## Measure EXP's newest run (or RUN=folder) on held-out images.
-	$(BIN)/python -m genlit eval $(RUN) $(ARGS)
+	$(BIN)/python -m genlit eval "$(RUN)" $(ARGS)
 
 sample: setup ## Write pictures of EXP's newest run (or RUN=folder).
-	$(BIN)/python -m genlit sample $(RUN) $(ARGS)
+	$(BIN)/python -m genlit sample "$(RUN)" $(ARGS)
 
 list: setup ## List experiments, overlays and runs.
 	$(BIN)/python -m genlit list $(ARGS)

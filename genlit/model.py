@@ -85,9 +85,13 @@ class GenerativeModel(Engine):
         known("model.weights", weights or {}, self.terms)
         self.weights = self.terms | (weights or {})
         self._past = (0, 0)  # iterations and images of a model that was loaded
-        self.require("accumulate", accumulate, accumulate >= 1, "at least 1")
+        for key, values in (("lr", self.lr), ("clip", self.clip)):
+            for value in values.values():
+                self.require(key, value, value is None or value > 0, "above 0")
+        self.require_counts(accumulate=accumulate)
         self.require("decay", decay, not decay or 0 <= decay[0] < decay[1], "null or [start, end] with start < end")
         self.require("lr", lr, None not in self.lr.values(), f"a rate for each of {', '.join(self.players)}")
+        self.require("ema", ema, ema is None or ema > 0, "above 0, or null")
         self.require("ema", ema, not ema or bool(self.averaged), "null: this model names no `averaged` networks")
 
     # What a model defines
@@ -158,6 +162,11 @@ class GenerativeModel(Engine):
                 self.train(training)  # after the exchange: while it lasts, the live networks are the average's
 
     # What a model's constructor may use
+
+    def require_counts(self, **counts: int) -> None:
+        """Refuses a count below 1, by its key."""
+        for key, count in counts.items():
+            self.require(key, count, count >= 1, "at least 1")
 
     def require(self, key: str, value: Any, valid: bool, rule: str) -> None:
         """Refuses a value that is out of range, by its key."""

@@ -235,7 +235,9 @@ def test_an_average_of_nothing_is_refused():
         Unaveraged(ema=100)
 
 
-@pytest.mark.parametrize(("key", "value"), [("accumulate", 0), ("decay", (5, 5))])
+@pytest.mark.parametrize(
+    ("key", "value"), [("accumulate", 0), ("decay", (5, 5)), ("lr", -1.0), ("clip", 0.0), ("ema", -5)]
+)
 def test_numbers_out_of_range_are_refused_by_key(key, value):
     with pytest.raises(GenlitError, match=rf"model\.{key} is"):
         Game(**{key: value})

@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import os
-import pickle
 import re
 import shutil
 import time
@@ -91,7 +90,7 @@ def load(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
         raise GenlitError(fault)
     try:
         return torch.load(path, map_location=map_location, weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # whatever a file that is no checkpoint makes of the reader
         reason = str(error).partition("\n")[0]
         raise GenlitError(f"{path} is not a checkpoint of tensors and plain containers ({reason}); refused.") from error
 

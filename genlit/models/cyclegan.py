@@ -59,8 +59,10 @@ class CycleGAN(GenerativeModel):
         **engine,
     ):
         super().__init__(shape, lr=lr, **engine)
-        self._refuse_shape(halvings, critic_layers)
+        self.require_counts(width=width, blocks=blocks, critic_width=critic_width, critic_layers=critic_layers)
+        self.require("halvings", halvings, halvings >= 0, "at least 0")
         self.require("pool", pool, pool >= 0, "at least 0")
+        self._refuse_shape(halvings, critic_layers)
         self.loss = LOSSES[loss]
         channels = self.shape[0]
         self.to_b, self.to_a = (normal(generator(channels, width, blocks, halvings)) for _ in "ba")

@@ -62,7 +62,7 @@ class DCGAN(FromPrior, GenerativeModel):
     ):
         super().__init__(shape, lr=lr, channels_last=channels_last, **engine)
         self.latent, self.n_critic, self.noise, self.noise_until = latent, n_critic, noise, noise_until
-        self.require("n_critic", n_critic, n_critic >= 1, "at least 1")
+        self.require_counts(latent=latent, width=width, n_critic=n_critic)
         self.loss, self.mixes_images = LOSSES[loss], critic_norm == "batch"
         self._refuse_mixing()
         self.generator = normal(generator(self.shape, latent, width, norm))

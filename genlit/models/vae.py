@@ -58,6 +58,7 @@ class VAE(FromPrior, GenerativeModel):
         super().__init__(shape, lr=lr, betas=betas, **engine)
         if "kl" in (engine.get("weights") or {}):
             raise GenlitError("model.weights.kl: the weight of the divergence is β; choose --model.beta")
+        self.require_counts(latent=latent, **{f"hidden.{i}": width for i, width in enumerate(hidden)})
         self.weights["kl"] = beta
         self.latent, self.kl_warmup, self.free_nats = latent, kl_warmup, free_nats
         pixels = math.prod(self.shape)

@@ -32,7 +32,8 @@ def sample(
         raise GenlitError(f"--count: {count} images cannot be written; ask for at least 1")
     path = runs.resolve(run)
     model = load(path, device=device, trust=trust)
-    folder = Path(out) if out else path.parent.parent / "samples"
+    run_folder = path.parent.parent if path.parent.name == "checkpoints" else path.parent
+    folder = Path(out) if out else run_folder / "samples"
     if isinstance(model, Samples):
         save(folder, model.sample(count, seed=seed))
     elif isinstance(model, Translates):

@@ -130,7 +130,7 @@ def prepare(run: Path, plain: dict[str, Any], override: bool) -> Path | None:
         runs.check_same(config.read(run / "config.yaml"), plain, override)
     checkpoint.probe(run / "checkpoints")
     checkpoint.sweep(run / "checkpoints")
-    runs.record(run, yaml.safe_dump(plain, sort_keys=False), sys.argv)
+    runs.record(run, yaml.safe_dump(plain, sort_keys=False), ["genlit", *sys.argv[1:]])
     start = checkpoint.newest(run / "checkpoints")
     History(run).rewind(checkpoint.iteration(start) if start else 0)
     return start

@@ -245,3 +245,9 @@ def test_samples_show_the_average_of_the_weights():
 
 def test_a_model_in_double_precision_samples():
     torch.testing.assert_close(small().double().sample(3).float(), small().sample(3))
+
+
+@pytest.mark.parametrize("key", ["width", "latent", "n_critic"])
+def test_sizes_below_one_are_refused_by_key(key: str):
+    with pytest.raises(GenlitError, match=rf"model\.{key} is 0: it must be at least 1"):
+        DCGAN((1, 8, 8), **{key: 0})
