@@ -195,7 +195,7 @@ def test_a_damaged_checkpoint_is_skipped_by_name(tmp_path, caplog):
 
 def test_a_run_in_training_is_not_trained_twice(tmp_path):
     words = ["train", "dcgan", *SMALL, "--trainer.max_steps=100000", f"--trainer.default_root_dir={tmp_path}"]
-    words += ["--run.checkpoint_every=1", "--trainer.val_check_interval=100000"]
+    words += ["--run.checkpoint_every=1", "--trainer.val_check_interval=100000", "--model.decay=null"]
     first = subprocess.Popen([sys.executable, "-m", "genlit", *words], stderr=subprocess.PIPE, text=True)
     run = tmp_path / "dcgan" / "001"
     try:
