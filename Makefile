@@ -8,7 +8,7 @@ EXP ?= dcgan
 RUN ?= $(EXP)
 ARGS ?=
 
-.PHONY: help setup train smoke eval sample list doctor test lint bench resume-check clean
+.PHONY: help setup train smoke eval sample list doctor test lint bench bench-metrics resume-check clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -50,6 +50,9 @@ lint: setup ## Check style with ruff.
 
 bench: setup ## Time training and reading against plain loops; writes experiments/runs/bench.json.
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench $(ARGS)
+
+bench-metrics: setup ## Time the metrics beside torchmetrics and torch-fidelity; adds to experiments/runs/bench.json.
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench metrics $(ARGS)
 
 resume-check: setup ## Kill and resume EXP, and compare it with an uninterrupted run bit by bit.
 	$(BIN)/python -m tests.resume_check $(EXP) $(ARGS)

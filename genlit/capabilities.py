@@ -6,14 +6,15 @@ random state as it was. Images are float, (B, C, H, W), in [-1, 1].
 
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 
 @runtime_checkable
 class Samples(Protocol):
-    """Draws images; the i-th of seed s is the same image whatever `n` and `batch_size`."""
+    """Draws images: n of a seed's endless row from the `start`-th on, each the same whatever the other arguments."""
 
-    def sample(self, n: int, *, seed: int = 0, batch_size: int = 64) -> Tensor: ...
+    def sample(self, n: int, *, seed: int = 0, start: int = 0, batch_size: int = 64) -> Tensor: ...
 
 
 @runtime_checkable
@@ -25,9 +26,9 @@ class Interpolates(Protocol):
 
 @runtime_checkable
 class Encodes(Protocol):
-    """Maps images to codes, (B, K)."""
+    """Maps images to codes, (B, K): the best one, or `sampled` from q(z|x) by torch's random state."""
 
-    def encode(self, images: Tensor) -> Tensor: ...
+    def encode(self, images: Tensor, *, sampled: bool = False) -> Tensor: ...
 
 
 @runtime_checkable
@@ -44,3 +45,28 @@ class Translates(Protocol):
     domains: tuple[str, ...]
 
     def translate(self, images: Tensor, to: str) -> Tensor: ...
+
+
+@runtime_checkable
+class HasDensity(Protocol):
+    """Gives log p(x), (B,), in nats: of `levels` equally spaced values, or a density in x's units where it is None."""
+
+    levels: int | None
+
+    def log_prob(self, images: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class Bounds(Protocol):
+    """Bounds log p(x) from below, (B,), in nats, the tighter the more draws `k`; `levels` as in HasDensity."""
+
+    levels: int | None
+
+    def bound(self, images: Tensor, k: int = 1) -> Tensor: ...
+
+
+@runtime_checkable
+class HasPrior(Protocol):
+    """Draws codes from the prior, (n, K), with torch's global random state."""
+
+    def prior(self, n: int, device: torch.device) -> Tensor: ...

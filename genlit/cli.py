@@ -57,15 +57,34 @@ def train(context: click.Context, experiment: str, smoke: bool, overlays: tuple[
 
 
 @verbs.command("eval")
-@click.argument("run")
+@click.argument("run", required=False)
+@click.option("--images", metavar="DIR|NPZ", help="Measure these images instead of a run's.")
+@click.option("--against", metavar="DIR|NPZ", help="The real images, or others' .npz of `mu` and `sigma`.")
+@click.option("--metrics", metavar="NAME,...", help="fid, kid, is, precision, recall, density, coverage, ...")
+@click.option("--extractor", metavar="NAME", help="Network of the features: inception, lenet, dinov2-vit-b-14, ...")
+@click.option("--weights", metavar="FILE", help="The network's weights; by default the published ones.")
+@click.option("-n", "--count", type=click.IntRange(min=2), help="How many samples; by default as many as real images.")
+@click.option("--seed", default=0, show_default=True, help="Seed of samples and draws.")
+@click.option("--json", "out", metavar="FILE", help="Where the table goes; by default into the run folder.")
 @SPLIT
 @DEVICE
 @TRUST
-def evaluate(run: str, **options) -> None:
-    """Print and save every metric that a trained model allows."""
-    from genlit.verbs.evaluate import evaluate
+def evaluate(run: str | None, images: str | None, against: str | None, **options) -> None:
+    """Print and save every metric that a trained model allows, or compare two sets of images.
 
-    evaluate(run, **options)
+    genlit eval dcgan   |   genlit eval dcgan@best   |   genlit eval --images samples --against photos --metrics fid,kid
+    """
+    from genlit.verbs.evaluate import Request, compare_sets, evaluate
+
+    if bool(run) == bool(images) or bool(images) != bool(against):
+        raise GenlitError("give a run, or two sets of images: genlit eval RUN, or genlit eval --images A --against B")
+    out, trust, metrics = options.pop("out"), options.pop("trust"), options.pop("metrics")
+    asked = tuple(name.strip() for name in metrics.split(",")) if metrics else None
+    request = Request(n=options.pop("count"), metrics=asked, **options)
+    if run:
+        evaluate(run, request, out=out, trust=trust)
+    else:
+        compare_sets(images, against, request, out=out)
 
 
 @verbs.command()

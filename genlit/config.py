@@ -37,7 +37,7 @@ TRAINER = {  # Lightning's options that mean the same here; the others are refus
 }  # fmt: skip
 COUNTS = (
     "trainer.max_steps", "trainer.num_nodes", "trainer.log_every_n_steps", "trainer.val_check_interval",
-    "run.checkpoint_every", "run.keep", "run.pictures_every",
+    "run.checkpoint_every", "run.keep", "run.pictures_every", "run.fidelity_samples", "run.evaluate_every",
 )  # fmt: skip
 WRONG_VALUE = re.compile(
     r'key "([\w.]+)":.*?(?:Subtypes: \[(.*?)\] Errors|Expected an? (.*?)\.? (?:Got|Given)).*[Vv]alue: (.*)'
@@ -62,6 +62,15 @@ class Run:
         keep: newest checkpoints that are kept.
         pictures_every: iterations between pictures.
         pictures: images in a grid.
+        fidelity: extractor that samples are measured by while training: lenet, inception ...; null measures none.
+        fidelity_samples: how many samples.
+        fidelity_weights: a file of the extractor's weights; by default the published one.
+        likelihood: draws of the bounds on log p(x) that are measured while training: [1] is the ELBO, [1, 50] adds
+            IWAE-50; exact models ignore the numbers. null measures none.
+        evaluate_every: images between these measurements.
+        evaluate_share: of the wall time, that they may take; 1 leaves none out.
+        sentinel: what a collapse that they show leads to: a warning, the training's stop, or a return: a stop that sets
+            the checkpoints since the last healthy one aside. null does not look.
         wandb: where Weights & Biases records go; auto is online where a key is found, else offline.
         project: Weights & Biases' project.
         tags: Weights & Biases' tags.
@@ -73,6 +82,13 @@ class Run:
     keep: int = 2
     pictures_every: int = 1000
     pictures: int = 64
+    fidelity: str | None = None
+    fidelity_samples: int = 1000
+    fidelity_weights: str | None = None
+    likelihood: list[int] | None = None
+    evaluate_every: int = 50_000
+    evaluate_share: float = 0.1
+    sentinel: Literal["warn", "stop", "return"] | None = "warn"
     wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
     project: str = "genlit"
     tags: list[str] | None = None

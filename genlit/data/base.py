@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import astuple
 from pathlib import Path
@@ -19,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_convert
 
 from genlit.data.images import FITS, Fit
 from genlit.data.order import ClockedBatches, OrderedBatches
-from genlit.data.store import IMAGE_COLUMNS, LAYOUT, Contents, Store, obtain
+from genlit.data.store import IMAGE_COLUMNS, LAYOUT, Contents, Store, data_root, obtain
 from genlit.data.workers import ShieldedLoader
 from genlit.errors import GenlitError
 
@@ -102,7 +101,7 @@ class Source(LightningDataModule):
         self.fit = Fit(size, fit, upscale, self.resample)
         self.batch_size, self.mirror, self.binarize, self.holdout = batch_size, mirror, binarize, holdout
         self.workers, self.seed = workers, seed
-        self.root = Path(root or os.environ.get("GENLIT_DATA") or "~/.cache/genlit").expanduser()
+        self.root = data_root(root)
         self.needs: tuple[str, ...] = ()
         self._store: Store | None = None
 

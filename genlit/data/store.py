@@ -125,6 +125,11 @@ def obtain(folder: Path, make: Callable[[], Contents]) -> Store:
     return Store(folder).verify()
 
 
+def data_root(root: str | Path | None = None) -> Path:
+    """Where stores lie: `root`, else what the variable GENLIT_DATA says, else ~/.cache/genlit."""
+    return Path(root or os.environ.get("GENLIT_DATA") or "~/.cache/genlit").expanduser()
+
+
 def stamps(path: Path) -> list[tuple[str, int, int]]:
     """Gives path, size in bytes and time of change in nanoseconds of a file, or of all files in a folder."""
     files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path] * path.is_file()

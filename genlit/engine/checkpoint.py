@@ -178,7 +178,8 @@ class Checkpoints(Checkpoint):
     Args:
         every: iterations between saves.
         minutes: also save when so much wall time has passed since the last save.
-        keep: how many checkpoints stay; the oldest goes only when a newer one has been verified.
+        keep: how many checkpoints stay, besides the iterations that other callbacks put into `spared` under a name of
+            theirs; the oldest goes only when a newer one has been verified.
 
     Raises:
         GenlitError: an argument is not positive.
@@ -189,6 +190,7 @@ class Checkpoints(Checkpoint):
             if value is not None and not value > 0:
                 raise GenlitError(f"{name} of the checkpoints is {value}; give a number above 0.")
         self.every, self.minutes, self.keep = every, minutes, keep
+        self.spared: dict[str, int] = {}
         self._saved, self._since = 0, 0.0
         self._due = self._owes_validation = False
 
@@ -240,6 +242,10 @@ class Checkpoints(Checkpoint):
         if trainer.is_global_zero:
             self._drop_oldest(trainer, path)
 
+    def save_now(self, trainer: Trainer) -> None:
+        """Saves this iteration although it is not due, as a run that resumes from it needs it."""
+        self.save(trainer, owes_validation=validation_follows(trainer))
+
     def _time_to_save(self, trainer: Trainer) -> bool:
         it = trainer.global_step
         return it % self.every == 0 or it == trainer.max_steps or self._minutes_passed(trainer)
@@ -256,7 +262,13 @@ class Checkpoints(Checkpoint):
             return
         past = [path for path in checkpoints(latest.parent) if iteration(path) <= iteration(latest)]
         for path in past[self.keep :]:
-            trainer.strategy.remove_checkpoint(path)
+            if iteration(path) not in self.spared.values():
+                trainer.strategy.remove_checkpoint(path)
+
+
+def the_checkpoints(trainer: Trainer) -> Checkpoints:
+    """The trainer's `Checkpoints`."""
+    return next(callback for callback in trainer.checkpoint_callbacks if isinstance(callback, Checkpoints))
 
 
 def validation_follows(trainer: Trainer) -> bool:

@@ -134,7 +134,7 @@ class Engine(LightningModule):
         if self.iteration % self.trainer.log_every_n_steps == 0:
             self._guard.check()
             rates = {f"rate/{player}": opt.param_groups[0]["lr"] for player, opt in self._optimizers.items()}
-            self._write(self._train_book.flush() | rates)
+            self.record(self._train_book.flush() | rates)
 
     # Held-out images
 
@@ -155,13 +155,17 @@ class Engine(LightningModule):
         return self._validation_book.flush()
 
     def on_validation_start(self) -> None:
-        """Gives every process rank 0's buffers, so that all evaluate the same model."""
+        """Makes all processes evaluate the same model."""
+        self.unite()
+
+    def unite(self) -> None:
+        """Gives every process rank 0's buffers (batch statistics), the only tensors that differ."""
         if isinstance(self.trainer.strategy, SyncAtStep):
             self.trainer.strategy.broadcast_buffers()
 
     def on_validation_epoch_end(self) -> None:
         """Writes the means over the held-out images."""
-        self._write(self.examined())
+        self.record(self.examined())
 
     # The log
 
@@ -174,9 +178,9 @@ class Engine(LightningModule):
         for name, value in terms.items():
             self.observe(f"{player}/{name}", value)
 
-    def _write(self, record: dict[str, float]) -> None:
-        """Hands a record with its axes to every logger, on the first process."""
-        self.latest = record | self.progress()
+    def record(self, values: dict[str, float]) -> None:
+        """Hands values with their axes to every logger, on the first process."""
+        self.latest = values | self.progress()
         for callback in self.trainer.callbacks:
             self.latest |= callback.metrics() if hasattr(callback, "metrics") else {}
         if self.trainer.is_global_zero:

@@ -11,7 +11,7 @@ from typing import Any
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from genlit.engine.checkpoint import Checkpoints, validation_follows
+from genlit.engine.checkpoint import Checkpoints
 from genlit.engine.processes import agree
 
 log = logging.getLogger("genlit")
@@ -80,7 +80,7 @@ class Preemption(Callback):
     def _leave(self, trainer: Trainer, number: int) -> None:
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, Checkpoints):
-                callback.save(trainer, owes_validation=validation_follows(trainer))
+                callback.save_now(trainer)
         code = _requeue(trainer) if number == signal.SIGUSR1 and "SLURM_JOB_ID" in os.environ else 128 + number
         log.warning("stopped by %s at iteration %d", signal.Signals(number).name, trainer.global_step)
         # The launching process kills everything, itself included, when one that it started ends with a code above 0.

@@ -21,6 +21,38 @@ def gather(thing: Any) -> list[Any]:
     return everyone
 
 
+def rank() -> int:
+    """This process's number among them, from 0."""
+    return dist.get_rank() if world_size() > 1 else 0
+
+
+def collect(thing: Any) -> list[Any] | None:
+    """Every process's `thing`, in order of rank, on the first process; None on the others."""
+    if world_size() == 1:
+        return [thing]
+    everyone: list[Any] | None = [None] * world_size() if rank() == 0 else None
+    dist.gather_object(thing, everyone, dst=0)
+    return everyone
+
+
+def broadcast(thing: Any) -> Any:
+    """The first process's `thing`, on every process."""
+    if world_size() == 1:
+        return thing
+    box = [thing]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def total(value: Tensor) -> Tensor:
+    """The sum of all processes' values, on every process, where `value` lies."""
+    if world_size() == 1:
+        return value
+    summed = value.to("cuda") if dist.get_backend() == "nccl" else value.clone()
+    dist.all_reduce(summed)
+    return summed.to(value.device)
+
+
 def highest(value: Tensor) -> Tensor:
     """The largest of all processes' values, in place."""
     if world_size() > 1:

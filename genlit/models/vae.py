@@ -98,15 +98,21 @@ class VAE(FromPrior, GenerativeModel):
         """The mean image E[x|z]."""
         return self.likelihood.mean(self.decoder(z))
 
-    def encode(self, images: Tensor) -> Tensor:
-        """μ(x), (B, K)."""
+    def encode(self, images: Tensor, *, sampled: bool = False) -> Tensor:
+        """μ(x), or a draw from q(z|x), (B, K)."""
         with self.evaluation():
-            return self.posterior(images.to(self.dtype))[0]
+            mean, log_variance = self.posterior(images.to(self.dtype))
+            return mean + torch.exp(log_variance / 2) * torch.randn_like(mean) if sampled else mean
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """The mean image at z = μ(x), (B, C, H, W)."""
         with self.evaluation():
             return self.decode(self.posterior(images.to(self.dtype))[0])
+
+    @property
+    def levels(self) -> int | None:
+        """Grey levels that p(x|z) gives probabilities of; None for a density."""
+        return self.likelihood.levels
 
     def bound(self, images: Tensor, k: int = 1) -> Tensor:
         """L_k = E[log (1/k) Σᵢ p(x, zᵢ) / q(zᵢ|x)] ≤ log p(x), (B,) in nats; the ELBO for k = 1, tighter for larger k.
@@ -130,6 +136,8 @@ class VAE(FromPrior, GenerativeModel):
 class Bernoulli(nn.Module):
     """p(x|z) of binary images, the decoder giving logits."""
 
+    levels = 2
+
     def forward(self, output: Tensor, images: Tensor) -> Tensor:
         """−log p(x|z), (B,), in nats."""
         return bernoulli(output, images)
@@ -141,6 +149,8 @@ class Bernoulli(nn.Module):
 
 class Gaussian(nn.Module):
     """N(x; μ(z), s² I), s learned and shared by all pixels."""
+
+    levels = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,6 +167,8 @@ class Gaussian(nn.Module):
 
 class Logistic(nn.Module):
     """The logistic density of mean tanh(output) and a learned scale, integrated over each of 256 levels."""
+
+    levels = 256
 
     def __init__(self) -> None:
         super().__init__()

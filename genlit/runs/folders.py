@@ -1,5 +1,6 @@
 """Run folders: numbered, found by name, held by one training at a time."""
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,7 +70,8 @@ def resolve(path: str | Path, root: str | Path = ROOT) -> Path:
     """The checkpoint meant by a checkpoint file, a run folder, an experiment's name or `experiment/number`.
 
     Args:
-        path: what the user gave; a folder or name means its newest good checkpoint.
+        path: what the user gave; a folder or name means its newest good checkpoint, with `@best` behind it the one
+            with the lowest distance in training.
         root: where all runs lie.
 
     Raises:
@@ -81,10 +83,23 @@ def resolve(path: str | Path, root: str | Path = ROOT) -> Path:
         return Path(path)
     from genlit.engine import checkpoint
 
+    if str(path).endswith("@best"):
+        return _best(Path(str(path).removesuffix("@best")), Path(root))
     found = (checkpoint.newest(run / "checkpoints") for run in _meant(Path(path), Path(root)))
     if good := next(filter(None, found), None):
         return good
     raise GenlitError(f"There is no good checkpoint at {path}; {_listing(Path(root))}.")
+
+
+def _best(path: Path, root: Path) -> Path:
+    from genlit.engine import checkpoint
+
+    for run in _meant(path, root):
+        if (note := run / "best.json").is_file():
+            best = checkpoint.named(run / "checkpoints", json.loads(note.read_text())["iteration"])
+            if best.is_file():
+                return best
+    raise GenlitError(f"no run at {path} has kept a best checkpoint; set run.fidelity in its experiment")
 
 
 def reached(run: Path) -> int:

@@ -1,84 +1,211 @@
 """`genlit eval`: what a trained model's capabilities allow to be measured, with its protocol and cost."""
 
 import json
-import time
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
 from genlit import config, runs
-from genlit.capabilities import Translates
+from genlit.capabilities import Bounds, Encodes, HasDensity, Reconstructs, Samples, Translates
 from genlit.data import Source
+from genlit.data.store import data_root
+from genlit.data.toy import Mixture
 from genlit.errors import GenlitError
 from genlit.files import write
 from genlit.loading import load
-from genlit.metrics.translation import paired_errors
+from genlit.metrics import translation
+from genlit.metrics.extractors import Extractor, extractor, usual
+from genlit.metrics.fidelity import USUAL, compare
+from genlit.metrics.held_out import held_out_terms
+from genlit.metrics.likelihood import likelihoods
+from genlit.metrics.measure import Measure, timed
+from genlit.metrics.modes import modes
+from genlit.metrics.posterior import aggregated_posterior
+from genlit.metrics.reconstruction import reconstructions
+from genlit.metrics.references import published
+from genlit.metrics.sets import Drawn, Pictures, Stored, Translated, opened
+from genlit.metrics.statistics import Summary
 from genlit.model import GenerativeModel
 
+log = logging.getLogger("genlit")
 
-def evaluate(run: str, *, split: str = "test", device: str = "cpu", trust: tuple[str, ...] = ()) -> dict[str, float]:
-    """Measures a run's newest checkpoint (averaged weights); prints a table and saves `eval-<split>.json` beside it.
+ALONE = ("fid", "kid", "precision", "recall", "density", "coverage")  # what folders are compared by
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to measure, and how.
+
+    Args:
+        split: of the data, for comparison.
+        n: samples; by default as many as there are real images.
+        seed: of samples and draws.
+        metrics: of fidelity; all usual ones by default.
+        extractor: its name; by default FID's own network for colour images where its weights lie, else lenet.
+        weights: a file of the extractor's weights.
+        device: where models and extractors run.
+    """
+
+    split: str = "test"
+    n: int | None = None
+    seed: int = 0
+    metrics: tuple[str, ...] | None = None
+    extractor: str | None = None
+    weights: str | None = None
+    device: str = "cpu"
+
+
+def evaluate(
+    run: str, request: Request | None = None, *, out: str | None = None, trust: tuple[str, ...] = ()
+) -> list[Measure]:
+    """Measures a run's checkpoint (averaged weights); prints a table and saves it in the run folder.
+
+    Args:
+        run: a run folder, an experiment's name or a checkpoint; `RUN@best` for the best in training.
+        request: what to measure.
+        out: where the table goes; `eval-<split>.json` (`eval-<split>@best.json`) in the run folder by default.
+        trust: packages of the user's own.
 
     Raises:
-        GenlitError: there is no such run, or its data are gone.
+        GenlitError: there is no such run, its data are gone, or the experiment's claim does not hold.
     """
+    request = request or Request()
     path = runs.resolve(run)
-    folder, model = path.parent.parent, load(path, device=device, trust=trust)
+    folder, model = path.parent.parent, load(path, device=request.device, trust=trust)
     settings = config.parse([folder / "config.yaml"], [])
     source = config.source(settings)
-    measured = [row for measure in measures(model, source, split) for row in _timed(measure)]
-    _show(path, measured)
+    measured = [row for measure in measures(model, source, request) for row in _measured(measure, request)]
     claim = _claim(settings.claim, measured)
-    saved = {"checkpoint": path.name, "split": split, "seed": model.seed, "claim": claim}
-    saved["metrics"] = {name: {"value": value, "seconds": seconds} for name, value, seconds in measured}
-    write(folder / f"eval-{split}.json", json.dumps(saved, indent=2) + "\n")
+    about = {"run": str(folder), "checkpoint": path.name, "iteration": model.iteration, "images": model.images}
+    about |= {"split": request.split, "seed": request.seed, "claim": claim}
+    name = f"eval-{request.split}{'@best' if run.endswith('@best') else ''}.json"
+    _report(str(path), measured, about, Path(out) if out else folder / name)
     if claim is False:
         raise GenlitError(f"{path} does not hold the experiment's claim: {settings.claim.as_dict()}")
-    return {name: value for name, value, _ in measured}
+    return measured
 
 
-def measures(model: GenerativeModel, source: Source, split: str) -> list[Callable[[], dict[str, float]]]:
-    """What this model on these data allows."""
-    offered = [lambda: held_out_terms(model, source, split)]
+def compare_sets(images: str, against: str, request: Request | None = None, *, out: str | None = None) -> list[Measure]:
+    """Compares two folders or .npz files of images, without any model; prints a table.
+
+    Args:
+        images: the generated ones.
+        against: the real ones; an .npz file of `mu` and `sigma` holds others' statistics of them.
+        request: what to measure, and by which network: FID's own by default.
+        out: a file for the table.
+
+    Raises:
+        GenlitError: a file cannot be read, or the network cannot be had.
+    """
+    request = request or Request()
+    generated, real = opened(images, request.n), _real(against)
+    network = extractor(request.extractor or "inception", weights=request.weights).to(request.device)
+    metrics = request.metrics or (("fid",) if isinstance(real, Summary) else ALONE)
+    against = f"vs-{Path(against).stem}"
+    measured = compare(generated, real, network, metrics, root=data_root(), against=against)
+    about = {"images": images, "against": against, "extractor": network.identity}
+    _report(f"{images} {against}", measured, about, Path(out) if out else None)
+    return measured
+
+
+def measures(model: GenerativeModel, source: Source, request: Request) -> list[Callable[[], Iterable[Measure]]]:
+    """What this model on these data allows; of fidelity alone where metrics are named."""
+    if request.metrics:
+        fidelity = _of_translations if isinstance(model, Translates) else _of_samples
+        return [lambda: fidelity(model, source, request)]
+    split, offered = request.split, [lambda: held_out_terms(model, source, request.split)]
+    if isinstance(model, Bounds | HasDensity):
+        offered.append(lambda: likelihoods(model, source, split, seed=request.seed))
+    if isinstance(model, Reconstructs):
+        offered.append(lambda: reconstructions(model, source, split, seed=request.seed))
+    if isinstance(model, Encodes):
+        offered.append(lambda: aggregated_posterior(model, source, split, seed=request.seed))
+    if isinstance(model, Samples) and isinstance(source, Mixture):
+        offered.append(lambda: modes(model, source, request.n or 10_000, request.seed))
+    elif isinstance(model, Samples):
+        offered.append(lambda: _of_samples(model, source, request))
+    if isinstance(model, Translates):
+        offered.append(lambda: translation.cycle_errors(model, source, split))
+        offered.append(lambda: _of_translations(model, source, request))
     if isinstance(model, Translates) and source.paired(split):
-        offered.append(lambda: paired_errors(model, source, split))
+        offered.append(lambda: translation.paired_errors(model, source, split))
     return offered
 
 
-@torch.no_grad()
-def held_out_terms(model: GenerativeModel, source: Source, split: str) -> dict[str, float]:
-    """Means of the game's terms over a split, every image once; the names carry how it was binarised, if it was."""
-    for index, batch in enumerate(source.loader(split)):
-        moved = {k: v.to(model.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
-        model.examine(moved, index, source)
-    protocol = f"{source.binarize}.{split}" if source.binarize else split
-    return {f"{name.removeprefix('val/')}.{protocol}": value for name, value in model.examined().items()}
+def _measured(measure: Callable[[], Iterable[Measure]], request: Request) -> list[Measure]:
+    """The rows of a measure; what cannot be measured is told, and refused only if it was asked for by name."""
+    try:
+        return timed(measure)
+    except GenlitError as error:
+        if request.metrics or request.extractor:
+            raise
+        log.warning("not measured: %s", error)
+        return []
 
 
-def _timed(measure: Callable[[], dict[str, float]]) -> list[tuple[str, float, float]]:
-    start = time.perf_counter()
-    values = measure()
-    seconds = round(time.perf_counter() - start, 2)
-    return [(name, value, seconds) for name, value in values.items()]
+def _of_samples(model: GenerativeModel, source: Source, request: Request) -> list[Measure]:
+    """Fidelity of samples to a split; those that a network of these data cannot give are left out, unless asked for."""
+    if (network := _network(source, request)) is None:
+        return []
+    real = Stored.of(source, request.split)
+    drawn = Drawn(model, request.n or len(real), request.seed)
+    metrics = request.metrics or _given_by(network)
+    seen = Stored.of(source, "train", limit=10_000)
+    return compare(drawn, real, network, metrics, root=source.root, against=request.split, seen=seen)
 
 
-def _show(path: Path, measured: list[tuple[str, float, float]]) -> None:
-    table = Table(title=str(path))
-    for column, side in (("metric", "left"), ("value", "right"), ("seconds", "right")):
-        table.add_column(column, justify=side)
-    for name, value, seconds in measured:
-        table.add_row(name, f"{value:.6g}", f"{seconds:g}")
+def _of_translations(model: GenerativeModel, source: Source, request: Request) -> list[Measure]:
+    """KID first: test sets for translation are small, where a Fréchet distance says little."""
+    if (network := _network(source, request)) is None:
+        return []
+    split, metrics, measured = request.split, request.metrics or ("kid", "fid"), []
+    for origin, target in translation.directions(model):
+        images = Translated(model, Stored.of(source, split, origin), target)
+        real, against = Stored.of(source, split, target), f"{origin}-to-{target}.{split}"
+        measured += compare(images, real, network, metrics, root=source.root, against=against)
+    return measured
+
+
+def _network(source: Source, request: Request) -> Extractor | None:
+    name = request.extractor or usual(source, request.weights)
+    if name is None:
+        log.warning("no fidelity is measured: the data have no labels for lenet, and FID's network needs --weights")
+        return None
+    return extractor(name, source=source, weights=request.weights).to(request.device)
+
+
+def _given_by(network: Extractor) -> tuple[str, ...]:
+    return tuple(metric for metric in USUAL if metric != "is" or network.classes)
+
+
+def _real(against: str) -> Stored | Pictures | Summary:
+    path = Path(against).expanduser()
+    return (published(path) if path.suffix == ".npz" else None) or opened(path)
+
+
+def _report(title: str, measured: list[Measure], about: dict[str, Any], out: Path | None) -> None:
+    table = Table(title=title)
+    for column, side in (("metric", "left"), ("value", "right"), ("±", "right"), ("n", "right"), ("seconds", "right")):
+        table.add_column(column, justify=side, no_wrap=True)
+    for row in measured:
+        spread = f"{row.details['std']:.2g}" if "std" in row.details else ""
+        table.add_row(row.name, f"{row.value:.6g}", spread, str(row.n), f"{row.seconds:.3g}")
     Console().print(table)
+    if out:
+        record = about | {"metrics": [row.record() for row in measured]}
+        write(out, json.dumps(record, indent=2) + "\n")
 
 
-def _claim(claim: config.Namespace | None, measured: list[tuple[str, float, float]]) -> bool | None:
+def _claim(claim: config.Namespace | None, measured: list[Measure]) -> bool | None:
     """Whether the experiment's claim holds of every metric that its name begins; None without a claim."""
     if claim is None:
         return None
-    values = [value for name, value, _ in measured if name.startswith(claim.metric)]
+    values = [row.value for row in measured if row.name.startswith(claim.metric)]
     if not values:
         raise GenlitError(f"claim.metric: nothing measured is called '{claim.metric}'")
     low = claim.at_least if claim.at_least is not None else float("-inf")

@@ -13,8 +13,13 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from genlit import config, runs
+from genlit.callbacks.best import Best
+from genlit.callbacks.evaluation import Evaluation
+from genlit.callbacks.fidelity import Fidelity
+from genlit.callbacks.likelihood import Likelihood
 from genlit.callbacks.pictures import Pictures
 from genlit.callbacks.progress import Progress
+from genlit.callbacks.sentinel import Sentinel
 from genlit.callbacks.throughput import Throughput
 from genlit.engine import checkpoint
 from genlit.engine.checkpoint import Checkpoints, SafeIO
@@ -185,9 +190,21 @@ def callbacks(options: config.Namespace) -> list:
         Throughput(),
         *shown,
         Pictures(options.pictures_every, options.pictures),
+        *evaluation(options),
         Preemption(),
         Checkpoints(options.checkpoint_every, options.checkpoint_minutes, options.keep),
     ]
+
+
+def evaluation(options: config.Namespace) -> list:
+    """What measures a model while it trains, and what acts on the measurements."""
+    measures, watchers = [], []
+    if options.fidelity:
+        measures.append(Fidelity(options.fidelity, options.fidelity_samples, options.fidelity_weights))
+        watchers = [Best(), *([Sentinel(options.sentinel)] if options.sentinel else [])]
+    if options.likelihood:
+        measures.append(Likelihood(tuple(options.likelihood)))
+    return [Evaluation(measures, options.evaluate_every, options.evaluate_share), *watchers] if measures else []
 
 
 def loggers(settings: config.Namespace, run: Path) -> list[Logger]:

@@ -1,10 +1,12 @@
 """Errors to the true counterparts, for maps whose error is known."""
 
+import math
+
 import pytest
 import torch
 
 from genlit.data import Emoji
-from genlit.metrics.translation import paired_errors
+from genlit.metrics.translation import cycle_errors, paired_errors
 
 
 class Translator:
@@ -22,13 +24,17 @@ def emoji():
     return Emoji(size=8, batch_size=50).require(("a", "b"))
 
 
+def named(measures):
+    return {measure.name: measure.value for measure in measures}
+
+
 def rows(emoji):
     batches = [emoji.transform(batch, training=False) for batch in emoji.loader("test")]
     return [torch.cat([batch[domain] for batch in batches]) for domain in "ab"]
 
 
 def test_leaving_images_as_they_are_is_the_unit(emoji):
-    table = paired_errors(Translator(lambda images, to: images), emoji, "test")
+    table = named(paired_errors(Translator(lambda images, to: images), emoji, "test"))
     a, b = rows(emoji)
     assert table["mae/a-to-b.n199.test"] == pytest.approx(((a - b).abs().mean() / 2).item())
     assert table["mae-ratio/a-to-b.n199.test"] == table["mae-ratio/b-to-a.n199.test"] == 1
@@ -44,13 +50,42 @@ def test_directions_are_kept_apart(emoji):
         found = [(a == image).all(dim=(1, 2, 3)).nonzero()[0] for image in images]
         return b[torch.cat(found)]
 
-    table = paired_errors(Translator(to_b_perfectly), emoji, "test")
+    table = named(paired_errors(Translator(to_b_perfectly), emoji, "test"))
     assert table["mae/a-to-b.n199.test"] == pytest.approx(0, abs=1e-3)  # emoji that look alike may be found for another
     assert table["mae-ratio/b-to-a.n199.test"] == 1
 
 
 def test_an_error_is_a_share_of_the_range(emoji):
-    table = paired_errors(Translator(lambda images, to: torch.full_like(images, 1.0)), emoji, "test")
+    table = named(paired_errors(Translator(lambda images, to: torch.full_like(images, 1.0)), emoji, "test"))
     a, b = rows(emoji)
     assert table["mae/b-to-a.n199.test"] == pytest.approx(((1 - a) / 2).mean().item(), rel=1e-5)
     assert table["mae/a-to-b.n199.test"] == pytest.approx(((1 - b) / 2).mean().item(), rel=1e-5)
+
+
+def test_batches_of_any_size_give_the_same_bits(emoji):
+    model = Translator(lambda images, to: images * 0.9)
+    assert paired_errors(model, emoji, "test") == paired_errors(
+        model, Emoji(size=8, batch_size=7).require(("a", "b")), "test"
+    )
+
+
+def test_a_cycle_that_loses_nothing_has_no_error(emoji):
+    table = named(cycle_errors(Translator(lambda images, to: -images), emoji, "test"))
+    assert table["cycle-mae/a-to-b-to-a.n199.test"] == table["cycle-mae/b-to-a-to-b.n199.test"] == 0
+    assert table["cycle-psnr/a-to-b-to-a.n199.test"] == math.inf
+
+
+def test_cycles_begin_where_their_name_says(emoji):
+    def darker(images, to):
+        return images - 0.2 if to == "a" else images.clone()
+
+    def black_from_b(images, to):
+        return torch.full_like(images, -1.0) if to == "a" else images
+
+    table = named(cycle_errors(Translator(darker), emoji, "test"))
+    assert table["cycle-mae/a-to-b-to-a.n199.test"] == pytest.approx(0.1, rel=1e-5)
+    assert table["cycle-psnr/b-to-a-to-b.n199.test"] == pytest.approx(20, abs=1e-3)
+    table = named(cycle_errors(Translator(black_from_b), emoji, "test"))
+    a, b = rows(emoji)
+    assert table["cycle-mae/a-to-b-to-a.n199.test"] == pytest.approx((a + 1).mean().item() / 2, rel=1e-5)
+    assert table["cycle-mae/b-to-a-to-b.n199.test"] == pytest.approx((b + 1).mean().item() / 2, rel=1e-5)

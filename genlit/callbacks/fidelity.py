@@ -1,0 +1,61 @@
+"""Fidelity while a model trains: how far a few samples are from held-out images."""
+
+from lightning.pytorch import LightningModule, Trainer
+
+from genlit.capabilities import Samples
+from genlit.data import Source
+from genlit.engine.play import known
+from genlit.engine.processes import broadcast, rank
+from genlit.errors import GenlitError
+from genlit.metrics.extractors import EXTRACTORS, extractor
+from genlit.metrics.fidelity import compare
+from genlit.metrics.references import reference
+from genlit.metrics.sets import Drawn, Stored
+
+SEED = 1  # `genlit eval` reports another seed's samples, so a checkpoint chosen by these was not chosen by those
+METRICS = ("fid", "diversity", "kid", "precision", "recall")
+
+
+class Fidelity:
+    """Measures n samples of the averaged weights against the validation images, on a seed kept for this.
+
+    Where no image is held out for validation, it is the training images that they are compared with: never those of the
+    test, which `genlit eval` reports. The extractor belongs to this object and not to the model, so no checkpoint
+    holds it.
+
+    Args:
+        name: of the extractor: inception, lenet, ...
+        n: samples.
+        weights: a file of the extractor's weights.
+
+    Raises:
+        GenlitError: there is no such extractor.
+    """
+
+    def __init__(self, name: str, n: int = 1000, weights: str | None = None):
+        known("run.fidelity", [name], EXTRACTORS)
+        self.name, self.n, self.weights = name, n, weights
+
+    def prepare(self, trainer: Trainer, model: LightningModule) -> None:
+        """Gets the extractor, which the first process makes so that all have the same, and the real statistics.
+
+        Raises:
+            GenlitError: the model draws no samples, or the extractor cannot be had.
+        """
+        if not isinstance(model, Samples):
+            raise GenlitError(f"run.fidelity: {type(model).__name__} draws no samples to measure; set it to null")
+        source = trainer.datamodule
+        made = extractor(self.name, source=source, weights=self.weights) if rank() == 0 else None
+        self._extractor = broadcast(made).to(model.device)
+        reference(self._real(source), self._extractor, source.root, features=True)
+
+    def measure(self, trainer: Trainer, model: LightningModule) -> dict[str, float]:
+        """The metrics by name."""
+        source = trainer.datamodule
+        drawn, real = Drawn(model, self.n, SEED), self._real(source)
+        measures = compare(drawn, real, self._extractor, METRICS, root=source.root, against=real.name)
+        return {measure.name: measure.value for measure in measures}
+
+    def _real(self, source: Source) -> Stored:
+        split = "val" if min(source.rows("val").sizes) else "train"
+        return Stored.of(source, split, limit=10 * self.n)

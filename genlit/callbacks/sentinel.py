@@ -1,0 +1,116 @@
+"""Watching for collapse: one warning that says what was seen and what to try."""
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from genlit.engine import checkpoint
+from genlit.engine.checkpoint import the_checkpoints
+
+log = logging.getLogger("genlit")
+
+
+class Sign(NamedTuple):
+    """A sign of collapse: a value below a bound.
+
+    Args:
+        metric: the value's name begins with it.
+        bound: healthy from here on.
+        remedy: what to try.
+    """
+
+    metric: str
+    bound: float
+    remedy: str
+
+
+SIGNS = (
+    Sign("diversity/", 0.1, "samples are nearly alike: add instance noise, or train the generator less often"),
+    Sign("recall/", 0.02, "samples miss nearly all real images: try another loss (hinge, wasserstein) or a penalty"),
+    Sign("saturation/", 0.02, "the critic is never wrong: lower its rate, or add spectral norm, noise or a penalty"),
+)
+
+
+class Sentinel(Callback):
+    """Looks at every evaluation for signs of collapse, and acts when some were there `patience` times in a row.
+
+    The signs: samples whose features vary by less than a tenth of what real ones do, a recall under 0.02, and a critic
+    whose loss, one that cannot fall below 0, lies under 0.02. Loss curves of a game say little by themselves: a
+    collapsed game may look calm.
+
+    Args:
+        action: warn, stop the training, or return: stop, and set the checkpoints since the last healthy evaluation
+            aside, so that the next `genlit train` goes on from there.
+        patience: evaluations in a row, at least 1.
+    """
+
+    def __init__(self, action: Literal["warn", "stop", "return"] = "warn", patience: int = 3):
+        self.action, self.patience = action, patience
+        self._strikes, self._told, self._returning = 0, False, False
+        self._losses: dict[str, float] = {}
+        self._healthy: int | None = None
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Remembers the critics' losses of the last record that had them."""
+        if trainer.global_step % trainer.log_every_n_steps == 0:
+            self._losses |= critic_losses(pl_module.latest)
+
+    def on_evaluation(self, trainer: Trainer, model: LightningModule, values: dict[str, float]) -> dict[str, float]:
+        """Counts the evaluations in a row with a sign of collapse; 0 is healthy."""
+        seen = signs(values | self._losses)
+        self._strikes = self._strikes + 1 if seen else 0
+        if not seen:
+            self._remember(trainer)
+        if self._strikes >= self.patience and not self._told:
+            self._act(trainer, seen)
+        return {"sentinel/strikes": self._strikes}
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Goes back, when the last checkpoint has been written."""
+        if self._returning and trainer.is_global_zero:
+            set_aside(Path(trainer.default_root_dir) / "checkpoints", self._healthy)
+
+    def _remember(self, trainer: Trainer) -> None:
+        self._healthy = trainer.global_step
+        if self.action == "return":
+            the_checkpoints(trainer).spared["healthy"] = trainer.global_step
+            the_checkpoints(trainer).save_now(trainer)
+
+    def _act(self, trainer: Trainer, seen: list[str]) -> None:
+        self._told = True
+        log.warning("collapse at iteration %d: %s", trainer.global_step, "; ".join(seen))
+        if self.action == "warn":
+            return
+        trainer.should_stop = True
+        self._returning = self.action == "return" and self._healthy is not None
+        back = f"iteration {self._healthy}" if self._returning else "the last checkpoint"
+        log.warning("training stops; go on from %s with other settings: --resume --override", back)
+
+
+def signs(values: dict[str, float]) -> list[str]:
+    """What is seen, with its value and its remedy.
+
+    Args:
+        values: by name, as an evaluation gives them.
+    """
+    found = ((sign, name, value) for sign in SIGNS for name, value in values.items() if name.startswith(sign.metric))
+    return [f"{name} is {value:.3g} ({sign.remedy})" for sign, name, value in found if value < sign.bound]
+
+
+def critic_losses(record: dict[str, float]) -> dict[str, float]:
+    """`saturation/<player>` of a record of training: adversarial losses of critics, of the kind that ends at 0."""
+    losses = {name: name.split("/")[1] for name in record if name.startswith("train/critic")}
+    bounded = {name: player for name, player in losses.items() if name.endswith("/adversarial") and record[name] >= 0}
+    return {f"saturation/{player}": record[name] for name, player in bounded.items()}
+
+
+def set_aside(folder: Path, iteration: int) -> None:
+    """Moves checkpoints later than an iteration, with their checksums, into the folder's `collapsed`."""
+    (folder / "collapsed").mkdir(exist_ok=True)
+    for path in checkpoint.checkpoints(folder):
+        if checkpoint.iteration(path) > iteration:
+            for file in folder.glob(f"{path.name}*"):
+                shutil.move(file, folder / "collapsed" / file.name)

@@ -1,0 +1,168 @@
+"""A small classifier that genlit trains on the data set at hand, for when FID's network is absent or out of place."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from genlit.data import Source
+from genlit.errors import GenlitError
+from genlit.metrics.extractors.base import Extractor, Features, digest_of, exact_float32
+from genlit.metrics.images import fingerprint
+from genlit.metrics.keep import held, keep, kept
+from genlit.metrics.resize import antialias
+
+RECIPE = {"version": 1, "images": 76_800, "batch": 64, "rate": 2e-3, "seed": 0, "side": 32}
+_WIDTH, _CHUNK = 128, 512
+
+Labelled = tuple[np.ndarray, np.ndarray]
+
+
+class LeNet(Extractor):
+    """pool = (z − E z) / σ(z) with z the 128 outputs before the last layer, logits = W relu(pool) + b.
+
+    Two 5 x 5 convolutions with max pooling on images of 32 x 32, after LeCun et al. 1998, figure 2,
+    https://doi.org/10.1109/5.726791. E and σ are over training images, so every feature has about unit variance.
+
+    Args:
+        channels: of the images.
+        classes: K.
+    """
+
+    family, resize, channels, width = "lenet", "antialias", "as they are", _WIDTH
+
+    def __init__(self, channels: int, classes: int):
+        super().__init__()
+        self.classes, self.reads = classes, channels
+        kind = {"dtype": torch.float32, "device": "cpu"}  # whatever the defaults are, for they decide what is drawn
+        self.body = nn.Sequential(
+            *(nn.Conv2d(channels, 16, 5, **kind), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(16, 32, 5, **kind), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
+            *(nn.Linear(32 * 5 * 5, _WIDTH, **kind), nn.BatchNorm1d(_WIDTH, affine=False, **kind)),
+        )
+        self.head = nn.Sequential(nn.ReLU(), nn.Linear(_WIDTH, classes, **kind))
+
+    def network(self, images: Tensor) -> Features:
+        """Describes uint8 images (B, C, H, W); in training, of any number."""
+        if images.shape[1] != self.reads:
+            raise GenlitError(f"lenet was trained on {self.reads} channels and is shown {images.shape[1]}.")
+        pool = self.body(antialias(images, RECIPE["side"]) / 127.5 - 1)
+        return Features(pool, self.head(pool))
+
+    def named(self, shown: dict[str, str | float]) -> "LeNet":
+        """Becomes an extractor: fixed, and named by its weights."""
+        self.digest = digest_of(self.body.state_dict())
+        self.variant, self.shown = self.digest[:8], shown
+        return self.requires_grad_(False).eval()
+
+
+def lenet(source: Source) -> LeNet:
+    """The classifier of a source: trained once by RECIPE, kept under the source's root.
+
+    Args:
+        source: its training rows have `image`, in bytes, and `label`; its test rows, else its validation rows, give
+            the accuracy that is shown.
+
+    Raises:
+        GenlitError: there are no labels, fewer than two classes, no held-out rows or no bytes, or nothing can be kept.
+    """
+    tested = "test" if "test" in source.store.splits else "val"
+    train, test = (_labelled(source, split) for split in ("train", tested))
+    path = source.root / "classifiers" / f"{_key(tested, *train, *test)}.safetensors"
+    with held(path):
+        return _kept(path) or _train_and_keep(path, train, test, tested)
+
+
+def _labelled(source: Source, split: str) -> Labelled:
+    """Images (N, C, H, W), not copied, and labels (N,) of a split; of two domains both, labelled by the domain."""
+    columns = {}
+    rows = source.rows(split)
+    for stream, span in zip(rows.streams, rows.spans, strict=True):
+        columns |= {name: column[span.start : span.stop] for name, column in stream.items()}
+    if {"a", "b"} <= set(columns):
+        domains = [columns["a"], columns["b"]]
+        return _checked(source, split, np.concatenate(domains), np.repeat([0, 1], [len(each) for each in domains]))
+    if not {"image", "label"} <= set(columns):
+        raise GenlitError(
+            f"lenet learns from `image` and `label`, and {type(source).__name__} has only {', '.join(sorted(columns))}:"
+            " choose a labelled source, or measure with inception and --weights."
+        )
+    return _checked(source, split, columns["image"], columns["label"])
+
+
+def _checked(source: Source, split: str, images: np.ndarray, labels: np.ndarray) -> Labelled:
+    if images.dtype != np.uint8:
+        raise GenlitError(f"lenet reads images of bytes, and {type(source).__name__} has {images.dtype} values.")
+    if not len(images):
+        raise GenlitError(f"lenet needs {split} rows, and {type(source).__name__} has none: set data.holdout above 0.")
+    if split == "train" and len(np.unique(labels)) < 2:
+        raise GenlitError(f"lenet needs two classes, and {type(source).__name__} has one: choose another extractor.")
+    return images, labels
+
+
+def _key(tested: str, *arrays: np.ndarray) -> str:
+    return hashlib.sha256(json.dumps([RECIPE, tested, *map(fingerprint, arrays)], sort_keys=True).encode()).hexdigest()
+
+
+def _train_and_keep(path: Path, train: Labelled, test: Labelled, tested: str) -> LeNet:
+    net = _trained(*train, classes=1 + int(max(train[1].max(), test[1].max())))
+    shown = {"accuracy": _accuracy(net, *test), "accuracy split": tested}
+    keep(path, net.state_dict(), shown | {"channels": net.reads, "classes": net.classes})
+    return net.named(shown)
+
+
+def _trained(images: np.ndarray, labels: np.ndarray, classes: int) -> LeNet:
+    """Adam, its rate falling to 0 along a half cosine; the same bits on one machine, whatever surrounds it."""
+    with _undisturbed():
+        torch.manual_seed(RECIPE["seed"])
+        net, steps = LeNet(images.shape[1], classes), RECIPE["images"] // RECIPE["batch"]
+        net.body.train()
+        optimiser = torch.optim.Adam(net.parameters(), lr=RECIPE["rate"])
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+        for rows in torch.randint(len(images), (steps, RECIPE["batch"])).numpy():
+            logits = net.network(torch.from_numpy(images[rows])).logits
+            cross_entropy(logits, torch.from_numpy(labels[rows])).backward()
+            optimiser.step()
+            optimiser.zero_grad()
+            schedule.step()
+    return net.requires_grad_(False).eval()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Gradients, float32 and one thread, whatever holds around; the global random state comes back."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with (
+            torch.random.fork_rng(devices=[]),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.autocast("cpu", enabled=False),
+            exact_float32(),
+        ):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _accuracy(net: LeNet, images: np.ndarray, labels: np.ndarray) -> float:
+    chunks = [slice(i, i + _CHUNK) for i in range(0, len(images), _CHUNK)]
+    hits = [net(torch.tensor(images[rows])).logits.argmax(1).numpy() == labels[rows] for rows in chunks]
+    return float(np.concatenate(hits).mean())
+
+
+def _kept(path: Path) -> LeNet | None:
+    if (found := kept(path)) is None:
+        return None
+    state, facts = found
+    with torch.random.fork_rng(devices=[]):
+        net = LeNet(facts["channels"], facts["classes"])
+    net.load_state_dict(state)
+    return net.named({name: facts[name] for name in ("accuracy", "accuracy split")})

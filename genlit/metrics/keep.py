@@ -1,0 +1,63 @@
+"""Tensors that are computed once and kept in a file: whole or absent, verified when read, made by one at a time."""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from genlit.errors import GenlitError
+from genlit.files import write
+from genlit.metrics.extractors.base import digest_of
+
+log = logging.getLogger("genlit")
+
+
+def keep(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Writes tensors with facts about them, plain containers.
+
+    Raises:
+        GenlitError: the file cannot be written.
+    """
+    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    write(path, save(whole, {"facts": json.dumps(facts), "digest": digest_of(whole)}))
+
+
+def kept(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """What `keep` wrote; None where there is no such file, or a damaged one, which is named in a warning."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            names, about = list(file.keys()), file.metadata()
+            tensors = {name: file.get_tensor(name) for name in names}
+        if digest_of(tensors) != about["digest"]:
+            raise ValueError("its digest is not the recorded one")
+        return tensors, json.loads(about["facts"])
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("%s is damaged (%s) and made again", path, error)
+        return None
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Holds the right to make a file; who comes second waits, and finds it made.
+
+    Raises:
+        GenlitError: nothing can be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{path}.lock").acquire()
+    except OSError as error:
+        raise GenlitError(
+            f"{path.parent} cannot be written ({error.strerror}): set data.root or GENLIT_DATA"
+        ) from error
+    with lock:
+        yield

@@ -1,0 +1,37 @@
+"""A measured number, with how it was come by."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One row of a table.
+
+    Args:
+        name: the metric and its protocol: `fid/inception-tf1.n10000.test`.
+        value: the number.
+        n: images or pairs that it is about.
+        details: what else a reader needs to compare it: the reference's size, the spread, k ...
+        seconds: what it took, besides passes that it shares with others.
+    """
+
+    name: str
+    value: float
+    n: int
+    details: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def record(self) -> dict[str, Any]:
+        """The row as plain containers."""
+        return {"name": self.name, "value": self.value, "n": self.n, **self.details, "seconds": self.seconds}
+
+
+def timed(measure: Callable[[], Iterable[Measure]]) -> list[Measure]:
+    """Measures, and says of each what all of them took together."""
+    start = time.perf_counter()
+    measures = list(measure())
+    seconds = round(time.perf_counter() - start, 3)
+    return [replace(each, seconds=seconds) for each in measures]
