@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,16 @@ from genlit.engine.play import known
 from genlit.engine.processes import broadcast, rank
 from genlit.errors import GenlitError
 from genlit.metrics.extractors.base import Extractor
-from genlit.metrics.frechet import fd_infinity, frechet
+from genlit.metrics.frechet import Moments, fd_infinity, frechet
 from genlit.metrics.kernel import kernel_distance
 from genlit.metrics.measure import Measure, timed
 from genlit.metrics.neighbours import authenticity, neighbourhoods
 from genlit.metrics.references import reference, summarise
 from genlit.metrics.score import SPLITS
 from genlit.metrics.sets import ImageSet, Pictures, Stored
-from genlit.metrics.statistics import Summary
+from genlit.metrics.statistics import Summary, agreed
 
-Row = tuple[str, float, dict[str, Any]]  # metric, value, details
+CLOSEST = 16  # samples that are told, with the image that each is nearest to and the distance
 
 
 @dataclass(frozen=True)
@@ -31,46 +32,60 @@ class Pair:
     seen: Summary | None = None
 
 
-def _frechet(pair: Pair) -> Iterator[Row]:
+def _frechet(pair: Pair) -> Iterator[Measure]:
     distance = frechet(pair.generated.moments, pair.real.moments)
-    yield "fid", distance.value, {"negative_spectrum": distance.negative}
+    yield _row("fid", distance.value, negative_spectrum=distance.negative)
 
 
-def _infinity(pair: Pair) -> Iterator[Row]:
-    yield "fid-infinity", fd_infinity(pair.generated.features, pair.real.moments), {}
+def _floor(pair: Pair) -> Iterator[Measure]:
+    """The distance of as many training images: what no model of this many samples need be asked to go below."""
+    if pair.seen:
+        real = Moments.of(pair.seen.features[: pair.generated.moments.n])
+        yield _row("fid-floor", frechet(real, pair.real.moments).value, n_seen=real.n)
 
 
-def _kernel(pair: Pair) -> Iterator[Row]:
+def _infinity(pair: Pair) -> Iterator[Measure]:
+    yield _row("fid-infinity", fd_infinity(pair.generated.features, pair.real.moments))
+
+
+def _kernel(pair: Pair) -> Iterator[Measure]:
     distance = kernel_distance(pair.generated.features, pair.real.features)
     drawn = distance.size < max(len(pair.generated.features), len(pair.real.features))  # else all subsets are the same
-    yield "kid", distance.mean, {"subset_size": distance.size} | ({"std": distance.std} if drawn else {})
+    yield _row("kid", distance.mean, subset_size=distance.size, **({"std": distance.std} if drawn else {}))
 
 
-def _score(pair: Pair) -> Iterator[Row]:
+def _score(pair: Pair) -> Iterator[Measure]:
     score = pair.generated.score
-    yield "is", score.mean, {"std": score.std, "splits": SPLITS}
+    yield _row("is", score.mean, std=score.std, splits=SPLITS)
 
 
-def _neighbours(pair: Pair) -> Iterator[Row]:
+def _neighbours(pair: Pair) -> Iterator[Measure]:
     found = neighbourhoods(pair.generated.features, pair.real.features, pair.real.radii)
     for metric, k in zip(found._fields, (*found.k[:1] * 2, *found.k[1:] * 2), strict=False):
-        yield metric, getattr(found, metric), {"k": k}
+        yield _row(metric, getattr(found, metric), k=k)
 
 
-def _authenticity(pair: Pair) -> Iterator[Row]:
+def _authenticity(pair: Pair) -> Iterator[Measure]:
     seen = pair.seen or pair.real
-    yield "authenticity", authenticity(pair.generated.features, seen.features).share, {"n_seen": seen.moments.n}
+    found = authenticity(pair.generated.features, seen.features)
+    distances, samples = found.distance.topk(min(CLOSEST, len(found.distance)), largest=False)
+    closest = list(zip(samples.tolist(), found.nearest[samples].tolist(), distances.tolist(), strict=True))
+    yield _row("authenticity", found.share, n_seen=seen.moments.n, closest=closest)
 
 
-def _diversity(pair: Pair) -> Iterator[Row]:
+def _diversity(pair: Pair) -> Iterator[Measure]:
     """tr Σ_generated / tr Σ_real: 1 where generated images are as different from each other as real ones are."""
-    yield "diversity", pair.generated.moments.trace / pair.real.moments.trace, {}
+    yield _row("diversity", pair.generated.moments.trace / pair.real.moments.trace)
 
 
-METRICS: dict[str, Callable[[Pair], Iterator[Row]]] = {
-    "fid": _frechet, "diversity": _diversity, "kid": _kernel, "precision": _neighbours, "recall": _neighbours,
-    "density": _neighbours, "coverage": _neighbours, "authenticity": _authenticity, "is": _score,
-    "fid-infinity": _infinity,
+def _row(metric: str, value: float, **details: Any) -> Measure:
+    return Measure(metric, value, 0, details)
+
+
+METRICS: dict[str, Callable[[Pair], Iterator[Measure]]] = {
+    "fid": _frechet, "fid-floor": _floor, "diversity": _diversity, "kid": _kernel, "precision": _neighbours,
+    "recall": _neighbours, "density": _neighbours, "coverage": _neighbours, "authenticity": _authenticity,
+    "is": _score, "fid-infinity": _infinity,
 }  # fmt: skip
 STREAMED = ("fid", "diversity", "is")  # these need no feature to be kept
 USUAL = tuple(metric for metric in METRICS if metric != "fid-infinity")
@@ -90,7 +105,8 @@ def compare(
 
     Args:
         generated: every image goes through the extractor once, whatever is measured.
-        real: the images to compare with, or their published statistics, which serve `fid` and `diversity` alone.
+        real: the images to compare with, or their published statistics: these serve `fid` and `diversity` alone, and
+            the names say `-published`, because nobody knows their protocol.
         extractor: of the features.
         metrics: names of METRICS.
         root: of the data, for the cache of real statistics.
@@ -107,20 +123,19 @@ def compare(
         raise GenlitError(f"published statistics allow fid and diversity, not {', '.join(metrics)}: give the images")
     begin = time.perf_counter()
     summary = real if isinstance(real, Summary) else reference(real, extractor, root, features=features)
-    asked = seen if "authenticity" in metrics else None
+    asked = seen if {"authenticity", "fid-floor"} & set(metrics) else None
     training = reference(asked, extractor, root, features=True) if asked else None
     middle = time.perf_counter()
     drawn = summarise(generated, extractor, features=features, score="is" in metrics)
-    passes = {"real_seconds": round(middle - begin, 3), "pass_seconds": round(time.perf_counter() - middle, 3)}
-    if rank():
-        return broadcast(None)
-    shared = {"n_real": summary.moments.n, "against": against} | passes
-
-    def measure(row: Row) -> Measure:
-        metric, value, details = row
-        return Measure(named(metric, extractor, len(generated), against), value, len(generated), details | shared)
-
-    return broadcast(_measured(Pair(drawn, summary, training), metrics, measure))
+    shared = time.perf_counter() - middle
+    with agreed():
+        measures = None
+        if rank() == 0:
+            details = {"n_real": summary.moments.n, "against": against, "real_seconds": round(middle - begin, 3)}
+            rows = _rows(Pair(drawn, summary, training), metrics, shared)
+            theirs = "-published" if isinstance(real, Summary) else ""
+            measures = [_named(row, extractor, len(generated), details, theirs) for row in rows]
+    return broadcast(measures)
 
 
 def named(metric: str, extractor: Extractor, n: int, against: str) -> str:
@@ -134,8 +149,13 @@ def named(metric: str, extractor: Extractor, n: int, against: str) -> str:
     return f"{metric}/{protocol}.n{n}.{against}"
 
 
-def _measured(pair: Pair, metrics: list[str], measure: Callable[[Row], Measure]) -> list[Measure]:
-    """Calls what gives the metrics asked for, each once."""
+def _rows(pair: Pair, metrics: list[str], shared: float) -> list[Measure]:
+    """The metrics asked for, by their own names; what gives several of them is called once."""
     functions = dict.fromkeys(METRICS[metric] for metric in metrics)
-    rows = (timed(lambda give=give: [measure(row) for row in give(pair) if row[0] in metrics]) for give in functions)
-    return [row for group in rows for row in group]
+    rows = [row for give in functions for row in timed(partial(give, pair), shared)]
+    return [row for row in rows if row.name in metrics]
+
+
+def _named(row: Measure, extractor: Extractor, n: int, details: dict[str, Any], suffix: str) -> Measure:
+    name = named(row.name + suffix, extractor, n, details["against"])
+    return replace(row, name=name, n=n, details=row.details | details)

@@ -15,23 +15,28 @@ class Measure:
         value: the number.
         n: images or pairs that it is about.
         details: what else a reader needs to compare it: the reference's size, the spread, k ...
-        seconds: what it took, besides passes that it shares with others.
+        seconds: what it took, with the passes that it shares with other rows; None until it is known.
     """
 
     name: str
     value: float
     n: int
     details: dict[str, Any] = field(default_factory=dict)
-    seconds: float = 0.0
+    seconds: float | None = None
 
     def record(self) -> dict[str, Any]:
         """The row as plain containers."""
         return {"name": self.name, "value": self.value, "n": self.n, **self.details, "seconds": self.seconds}
 
 
-def timed(measure: Callable[[], Iterable[Measure]]) -> list[Measure]:
-    """Measures, and says of each what all of them took together."""
+def timed(measure: Callable[[], Iterable[Measure]], shared: float = 0.0) -> list[Measure]:
+    """Measures, and says what all took together, of the rows that do not say what they took themselves.
+
+    Args:
+        measure: gives the rows.
+        shared: seconds of passes that came before.
+    """
     start = time.perf_counter()
     measures = list(measure())
-    seconds = round(time.perf_counter() - start, 3)
-    return [replace(each, seconds=seconds) for each in measures]
+    seconds = round(shared + time.perf_counter() - start, 3)
+    return [each if each.seconds is not None else replace(each, seconds=seconds) for each in measures]

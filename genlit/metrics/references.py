@@ -70,7 +70,8 @@ def published(path: Path) -> Summary | None:
     if not arrays:
         return None
     mean, covariance = (torch.from_numpy(array).double() for array in arrays)
-    if mean.dim() != 1 or covariance.shape != (len(mean), len(mean)) or not covariance.isfinite().all():
+    finite = mean.isfinite().all() and covariance.isfinite().all()
+    if mean.dim() != 1 or covariance.shape != (len(mean), len(mean)) or not finite:
         shapes = f"{tuple(mean.shape)} and {tuple(covariance.shape)}"
         raise GenlitError(f"{path}: mu and sigma are {shapes}; they must be (D,) and (D, D), and finite")
     return Summary(Moments(None, mean, None, covariance).rooted())

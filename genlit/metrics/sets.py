@@ -203,7 +203,7 @@ def read_npz(path: Path, *keys: str) -> list[np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return [file[key] for key in keys] if set(keys) <= set(file.files) else []
-    except (OSError, ValueError, BadZipFile) as error:
+    except (OSError, EOFError, ValueError, BadZipFile) as error:
         raise GenlitError(f"{path} cannot be read ({error}): give an .npz file of plain arrays") from error
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from genlit import data, runs
 from genlit.engine import checkpoint
 from genlit.errors import GenlitError
+from genlit.metrics.extractors import inception, weights
 
 PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "torch-fidelity", "wandb", "omegaconf", "jsonargparse")
 
@@ -70,6 +71,13 @@ def _folder() -> str:
     return f"{runs.ROOT} can be written; temporary files go to {tempfile.gettempdir()}"
 
 
+def _extractors() -> str:
+    """Which networks fidelity can be measured by without fetching anything."""
+    if inception.available():
+        return f"FID's network lies in {weights.cached(inception.NAME).parent}"
+    return "FID's network is not here: fetched when it is asked for, or given by --weights; lenet needs nothing"
+
+
 def _dashboard() -> str:
     wandb.setup(wandb.Settings(silent=True))
     key = wandb.api.api_key
@@ -81,6 +89,7 @@ CHECKS = {
     "devices": _devices,
     "gradients": _gradients,
     "data": _shipped,
+    "metrics": _extractors,
     "run folder": _folder,
     "Weights & Biases": _dashboard,
 }

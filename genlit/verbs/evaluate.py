@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -18,6 +19,7 @@ from genlit.data.toy import Mixture
 from genlit.errors import GenlitError
 from genlit.files import write
 from genlit.loading import load
+from genlit.logging.media import png, side_by_side
 from genlit.metrics import translation
 from genlit.metrics.extractors import Extractor, extractor, usual
 from genlit.metrics.fidelity import USUAL, compare
@@ -79,12 +81,15 @@ def evaluate(
     folder, model = path.parent.parent, load(path, device=request.device, trust=trust)
     settings = config.parse([folder / "config.yaml"], [])
     source = config.source(settings)
-    measured = [row for measure in measures(model, source, request) for row in _measured(measure, request)]
+    network = _network(model, source, request)
+    measured = [row for measure in measures(model, source, request, network) for row in _measured(measure, request)]
     claim = _claim(settings.claim, measured)
     about = {"run": str(folder), "checkpoint": path.name, "iteration": model.iteration, "images": model.images}
     about |= {"split": request.split, "seed": request.seed, "claim": claim}
+    about |= {"extractor": network.identity} if network else {}
     name = f"eval-{request.split}{'@best' if run.endswith('@best') else ''}.json"
     _report(str(path), measured, about, Path(out) if out else folder / name)
+    _show_closest(folder / "pictures" / "closest.png", model, source, request, measured)
     if claim is False:
         raise GenlitError(f"{path} does not hold the experiment's claim: {settings.claim.as_dict()}")
     return measured
@@ -113,11 +118,16 @@ def compare_sets(images: str, against: str, request: Request | None = None, *, o
     return measured
 
 
-def measures(model: GenerativeModel, source: Source, request: Request) -> list[Callable[[], Iterable[Measure]]]:
+def measures(
+    model: GenerativeModel, source: Source, request: Request, network: Extractor | None
+) -> list[Callable[[], Iterable[Measure]]]:
     """What this model on these data allows; of fidelity alone where metrics are named."""
+    fidelity = []
+    if network:
+        compared = _of_translations if isinstance(model, Translates) else _of_samples
+        fidelity.append(lambda: compared(model, source, request, network))
     if request.metrics:
-        fidelity = _of_translations if isinstance(model, Translates) else _of_samples
-        return [lambda: fidelity(model, source, request)]
+        return fidelity
     split, offered = request.split, [lambda: held_out_terms(model, source, request.split)]
     if isinstance(model, Bounds | HasDensity):
         offered.append(lambda: likelihoods(model, source, split, seed=request.seed))
@@ -127,14 +137,11 @@ def measures(model: GenerativeModel, source: Source, request: Request) -> list[C
         offered.append(lambda: aggregated_posterior(model, source, split, seed=request.seed))
     if isinstance(model, Samples) and isinstance(source, Mixture):
         offered.append(lambda: modes(model, source, request.n or 10_000, request.seed))
-    elif isinstance(model, Samples):
-        offered.append(lambda: _of_samples(model, source, request))
     if isinstance(model, Translates):
         offered.append(lambda: translation.cycle_errors(model, source, split))
-        offered.append(lambda: _of_translations(model, source, request))
     if isinstance(model, Translates) and source.paired(split):
         offered.append(lambda: translation.paired_errors(model, source, split))
-    return offered
+    return offered + fidelity
 
 
 def _measured(measure: Callable[[], Iterable[Measure]], request: Request) -> list[Measure]:
@@ -148,10 +155,8 @@ def _measured(measure: Callable[[], Iterable[Measure]], request: Request) -> lis
         return []
 
 
-def _of_samples(model: GenerativeModel, source: Source, request: Request) -> list[Measure]:
-    """Fidelity of samples to a split; those that a network of these data cannot give are left out, unless asked for."""
-    if (network := _network(source, request)) is None:
-        return []
+def _of_samples(model: Samples, source: Source, request: Request, network: Extractor) -> list[Measure]:
+    """Fidelity of samples to a split."""
     real = Stored.of(source, request.split)
     drawn = Drawn(model, request.n or len(real), request.seed)
     metrics = request.metrics or _given_by(network)
@@ -159,10 +164,8 @@ def _of_samples(model: GenerativeModel, source: Source, request: Request) -> lis
     return compare(drawn, real, network, metrics, root=source.root, against=request.split, seen=seen)
 
 
-def _of_translations(model: GenerativeModel, source: Source, request: Request) -> list[Measure]:
+def _of_translations(model: Translates, source: Source, request: Request, network: Extractor) -> list[Measure]:
     """KID first: test sets for translation are small, where a Fréchet distance says little."""
-    if (network := _network(source, request)) is None:
-        return []
     split, metrics, measured = request.split, request.metrics or ("kid", "fid"), []
     for origin, target in translation.directions(model):
         images = Translated(model, Stored.of(source, split, origin), target)
@@ -171,12 +174,17 @@ def _of_translations(model: GenerativeModel, source: Source, request: Request) -
     return measured
 
 
-def _network(source: Source, request: Request) -> Extractor | None:
-    name = request.extractor or usual(source, request.weights)
-    if name is None:
-        log.warning("no fidelity is measured: the data have no labels for lenet, and FID's network needs --weights")
+def _network(model: GenerativeModel, source: Source, request: Request) -> Extractor | None:
+    """What fidelity is measured by; None where there is nothing to measure, or nothing to measure it by."""
+    if isinstance(source, Mixture) or not isinstance(model, Samples | Translates):
         return None
-    return extractor(name, source=source, weights=request.weights).to(request.device)
+    if name := request.extractor or usual(source, request.weights):
+        return extractor(name, source=source, weights=request.weights).to(request.device)
+    reason = "the data have no labels for lenet, and FID's network needs its weights: --weights=FILE"
+    if request.metrics:
+        raise GenlitError(f"{', '.join(request.metrics)} cannot be measured: {reason}")
+    log.warning("no fidelity is measured: %s", reason)
+    return None
 
 
 def _given_by(network: Extractor) -> tuple[str, ...]:
@@ -189,7 +197,7 @@ def _real(against: str) -> Stored | Pictures | Summary:
 
 
 def _report(title: str, measured: list[Measure], about: dict[str, Any], out: Path | None) -> None:
-    table = Table(title=title)
+    table = Table(title=title, caption=_said_of(about.get("extractor", {})))
     for column, side in (("metric", "left"), ("value", "right"), ("±", "right"), ("n", "right"), ("seconds", "right")):
         table.add_column(column, justify=side, no_wrap=True)
     for row in measured:
@@ -199,6 +207,26 @@ def _report(title: str, measured: list[Measure], about: dict[str, Any], out: Pat
     if out:
         record = about | {"metrics": [row.record() for row in measured]}
         write(out, json.dumps(record, indent=2) + "\n")
+
+
+def _show_closest(
+    file: Path, model: GenerativeModel, source: Source, request: Request, measured: list[Measure]
+) -> None:
+    """Writes the samples that are most like training images, each beside the one it is nearest to."""
+    for row in measured:
+        if closest := row.details.get("closest"):
+            samples = [model.sample(1, seed=request.seed, start=start) for start, _, _ in closest]
+            rows = [position for _, position, _ in closest]
+            images = torch.from_numpy(Stored.of(source, "train").array[rows])
+            write(file, png(side_by_side(torch.cat(samples).cpu(), images.float() / 127.5 - 1)))
+
+
+def _said_of(network: dict[str, Any]) -> str | None:
+    """The extractor in a line: what it is, and how good a classifier."""
+    if not network:
+        return None
+    accuracy = f", right on {network['accuracy']:.1%} of {network['accuracy split']}" if "accuracy" in network else ""
+    return f"{network['family']} {network['digest'][:8]}, {network['resize']}, {network['dtype']}{accuracy}"
 
 
 def _claim(claim: config.Namespace | None, measured: list[Measure]) -> bool | None:
