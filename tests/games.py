@@ -65,3 +65,20 @@ def train(model, folder, max_steps=4, data=None, **options):
     trained = trainer(folder, max_steps, **options)
     trained.fit(model, data or digits())
     return trained
+
+
+def assert_same(one, other, path="checkpoint"):
+    """Whether two checkpoints hold the same under the same keys, hours aside."""
+    assert type(one) is type(other), path
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), path
+    elif isinstance(one, dict):
+        assert list(one) == list(other), path
+        for key in one:
+            assert_same(one[key], other[key], f"{path}[{key!r}]")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), path
+        for index, pair in enumerate(zip(one, other, strict=True)):
+            assert_same(*pair, f"{path}[{index}]")
+    elif "hours" not in path:
+        assert one == other, path

@@ -25,6 +25,7 @@ from genlit.verbs.train import Unison, summarise
 SMALL = [
     "--model.width=8", "--data.batch_size=4", "--trainer.accelerator=cpu", "--trainer.limit_val_batches=1",
     "--run.wandb=disabled", "--run.pictures_every=100", "--run.pictures=4", "--run.progress=false",
+    "--run.fidelity=null",
 ]  # fmt: skip
 
 
@@ -236,6 +237,34 @@ def test_two_processes_share_one_run_folder(tmp_path):
     (run,) = (tmp_path / "dcgan").iterdir()
     assert iterations(run) == [3]
     assert [record["progress/iter"] for record in history.read(run / "history.jsonl")] == [1, 2, 3]
+
+
+HASTY = """
+from genlit.cli import main
+from genlit.metrics.extractors.lenet import RECIPE
+
+RECIPE["images"] = 1280
+main()
+"""
+
+
+def test_two_processes_measure_together(tmp_path):
+    (tmp_path / "hasty.py").write_text(HASTY)
+    words = [sys.executable, tmp_path / "hasty.py", "train", "dcgan", *SMALL, f"--trainer.default_root_dir={tmp_path}"]
+    words += ["--trainer.devices=2", "--trainer.max_steps=8", "--trainer.log_every_n_steps=8", "--run.keep=1"]
+    words += ["--run.evaluate_every=8", "--run.evaluate_share=1", "--run.fidelity_samples=70", "--run.sentinel=stop"]
+    words += ["--run.fidelity=lenet"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "dcgan" / "001"
+    measured = [record for record in history.read(run / "history.jsonl") if "sentinel/strikes" in record]
+    assert [(record["progress/iter"], record["sentinel/strikes"]) for record in measured] == [(2, 1), (4, 2), (6, 3)]
+    assert done.stderr.count("collapse at iteration 6: diversity/lenet-") == 1
+    name = next(name for name in measured[0] if name.startswith("fd-lenet/"))
+    assert name.endswith(".n70.val")
+    best = json.loads((run / "best.json").read_text())
+    assert best["value"] == min(record[name] for record in measured)
+    assert iterations(run) == sorted({best["iteration"], 6})
 
 
 def torchrun(root, *flags):

@@ -91,6 +91,13 @@ def test_interpolations_follow_an_override(file):
         ("--trainer.devices=[0,1]", "CUDA_VISIBLE_DEVICES"),
         ("--trainer.devices=0", "trainer.devices: 0 is not"),
         ("--trainer.precision=16-mixed", "trainer.precision: 16-mixed is not offered"),
+        ("--run.fidelity_samples=0", "run.fidelity_samples: 0 is not a whole number of at least 1"),
+        ("--run.evaluate_every=0", "run.evaluate_every: 0 is not a whole number of at least 1"),
+        ("--run.evaluate_share=half", "run.evaluate_share: half is not of the type float"),
+        ("--run.evaluate_share=.nan", "run.evaluate_share: nan is not a finite number"),
+        ("--run.sentinel=shout", "run.sentinel: shout is not of the type Literal['warn', 'stop', 'return']"),
+        ("--run.likelihood=fifty", "run.likelihood: fifty is not of the type list[int] or null"),
+        ("--run.fidelty=lenet", "did you mean 'run.fidelity'?"),
         ("--trainer.precision=bf16-true", "choose one of 32-true, bf16-mixed, 64-true"),
     ],
 )

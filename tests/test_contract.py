@@ -16,11 +16,13 @@ from genlit.capabilities import Reconstructs, Samples, Translates
 from genlit.cli import verbs
 from genlit.errors import GenlitError
 from genlit.logging import history
+from tests.games import assert_same
 
 SHIPPED = {"Digits", "Emoji", "Ring", "Grid"}
 SMALL = {"width": 8, "critic_width": 8, "blocks": 1, "hidden": [16]}
 BUDGET = {"max_steps": 4, "val_check_interval": 2, "limit_val_batches": 1, "log_every_n_steps": 3, "accelerator": "cpu"}
 RUN = {"checkpoint_every": 2, "keep": 9, "pictures_every": 4, "pictures": 4, "wandb": "disabled"}
+MEASURED = {"evaluate_every": 4, "evaluate_share": 1, "fidelity_samples": 8}
 
 
 def stand_in(data, folder):
@@ -28,7 +30,8 @@ def stand_in(data, folder):
     kept = {key: data[key] for key in ("size", "mirror", "binarize") if key in data}
     noise = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
     if data["name"] == "CIFAR10":
-        np.savez(folder / "data.npz", train_images=noise, train_labels=np.arange(8), test_images=noise)
+        splits = {f"{split}_images": noise for split in ("train", "val", "test")}
+        np.savez(folder / "data.npz", **splits, **{name.replace("images", "labels"): np.arange(8) for name in splits})
         return kept | {"name": "Npz", "path": str(folder / "data.npz")}
     for domain in ("trainA", "trainB", "testA", "testB"):
         (folder / domain).mkdir()
@@ -37,11 +40,17 @@ def stand_in(data, folder):
     return kept | {"name": "Folder", "path": str(folder), "size": 32}
 
 
+def measured(run):
+    """What an experiment measures while it trains, with little."""
+    fidelity = {"fidelity": "lenet"} if run.get("fidelity") else {}
+    return MEASURED | fidelity | {key: run[key] for key in ("likelihood",) if key in run}
+
+
 GROUPED = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in config.listed("experiments")]
 
 
 @pytest.fixture(scope="module", params=GROUPED)
-def experiment(request, tmp_path_factory):
+def experiment(request, tmp_path_factory, hasty_lenet):
     """The experiment's file, small: its model's sizes, its budget, and data on disk."""
     folder = tmp_path_factory.mktemp(request.param)
     content = config.merged(config.compose(request.param, []))
@@ -52,7 +61,7 @@ def experiment(request, tmp_path_factory):
     content["data"] = (data if data["name"] in SHIPPED else stand_in(data, folder)) | {"batch_size": 2}
     content["trainer"] |= BUDGET | {"default_root_dir": str(folder / "runs")}
     content["trainer"].pop("precision", None)
-    content["run"] = RUN
+    content["run"] = RUN | measured(content.get("run", {}))
     file = folder / f"{request.param}.yaml"
     file.write_text(yaml.safe_dump(content))
     return file
@@ -71,22 +80,6 @@ def genlit_command(*words):
 
 def saved(run, iteration):
     return torch.load(run / "checkpoints" / f"it-{iteration:08d}.ckpt", weights_only=True)
-
-
-def assert_same(one, other, path="checkpoint"):
-    assert type(one) is type(other), path
-    if isinstance(one, torch.Tensor):
-        assert torch.equal(one, other), path
-    elif isinstance(one, dict):
-        assert list(one) == list(other), path
-        for key in one:
-            assert_same(one[key], other[key], f"{path}[{key!r}]")
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(other), path
-        for index, pair in enumerate(zip(one, other, strict=True)):
-            assert_same(*pair, f"{path}[{index}]")
-    elif "hours" not in path:
-        assert one == other, path
 
 
 def test_every_parameter_gets_a_finite_gradient_from_its_player(experiment):
@@ -108,8 +101,16 @@ def test_every_parameter_gets_a_finite_gradient_from_its_player(experiment):
 def test_the_command_line_trains_and_agrees_with_itself(run):
     assert sorted(p.name for p in (run / "checkpoints").glob("*.ckpt")) == ["it-00000002.ckpt", "it-00000004.ckpt"]
     assert saved(run, 4)["global_step"] == 4
-    axes = [(record["progress/iter"], record["progress/images"]) for record in history.read(run / "history.jsonl")]
+    records = history.read(run / "history.jsonl")
+    evaluated = [record for record in records if "throughput/evaluation_share" in record]
+    axes = [(record["progress/iter"], record["progress/images"]) for record in records if record not in evaluated]
     assert axes == [(2, 4), (3, 6), (4, 8)]
+    asked = yaml.safe_load((run / "config.yaml").read_text())["run"]
+    assert [record["progress/iter"] for record in evaluated] == (
+        [2, 4] if asked["fidelity"] or asked["likelihood"] else []
+    )
+    assert all(any(name.startswith("fd-lenet/") for name in record) == bool(asked["fidelity"]) for record in evaluated)
+    assert (run / "best.json").is_file() == bool(asked["fidelity"])
     assert list((run / "pictures").glob("*/it-00000004.png"))
     assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_steps"] == 4
 
@@ -148,10 +149,11 @@ def test_the_trained_model_can_be_used(run):
 
 def test_it_can_be_evaluated_and_sampled(run, capsys):
     genlit_command("sample", str(run), "-n", "3")
-    genlit_command("eval", str(run))
+    genlit_command("eval", str(run), "-n", "32")
     measured = json.loads((run / "eval-test.json").read_text())["metrics"]
     assert measured
-    assert all(math.isfinite(row["value"]) and name.endswith(".test") for name, row in measured.items())
+    assert all(math.isfinite(row["value"]) and row["name"].endswith(".test") for row in measured)
+    assert any(row["name"].startswith("kid/lenet-") for row in measured)
     assert len(list((run / "samples").rglob("00002.png"))) in (1, 2)
     capsys.readouterr()
 

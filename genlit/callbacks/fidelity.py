@@ -5,15 +5,17 @@ from lightning.pytorch import LightningModule, Trainer
 from genlit.capabilities import Samples
 from genlit.data import Source
 from genlit.engine.play import known
-from genlit.engine.processes import broadcast, rank
+from genlit.engine.processes import agreed, broadcast, rank
 from genlit.errors import GenlitError
 from genlit.metrics.extractors import EXTRACTORS, extractor
 from genlit.metrics.fidelity import compare
+from genlit.metrics.neighbours import K_DENSITY
 from genlit.metrics.references import reference
 from genlit.metrics.sets import Drawn, Stored
 
 SEED = 1  # `genlit eval` reports another seed's samples, so a checkpoint chosen by these was not chosen by those
 METRICS = ("fid", "diversity", "kid", "precision", "recall")
+LEAST = K_DENSITY + 1  # images that precision and recall need
 
 
 class Fidelity:
@@ -25,29 +27,37 @@ class Fidelity:
 
     Args:
         name: of the extractor: inception, lenet, ...
-        n: samples.
+        n: samples, at least 6.
         weights: a file of the extractor's weights.
 
     Raises:
-        GenlitError: there is no such extractor.
+        GenlitError: there is no such extractor, or the samples are too few.
     """
 
     def __init__(self, name: str, n: int = 1000, weights: str | None = None):
         known("run.fidelity", [name], EXTRACTORS)
+        if n < LEAST:
+            raise GenlitError(f"run.fidelity_samples is {n}: it must be at least {LEAST}")
         self.name, self.n, self.weights = name, n, weights
 
     def prepare(self, trainer: Trainer, model: LightningModule) -> None:
         """Gets the extractor, which the first process makes so that all have the same, and the real statistics.
 
         Raises:
-            GenlitError: the model draws no samples, or the extractor cannot be had.
+            GenlitError: the model draws no samples, there are too few real images, or the extractor cannot be had.
         """
         if not isinstance(model, Samples):
             raise GenlitError(f"run.fidelity: {type(model).__name__} draws no samples to measure; set it to null")
         source = trainer.datamodule
-        made = extractor(self.name, source=source, weights=self.weights) if rank() == 0 else None
+        if len(real := self._real(source)) < LEAST:
+            raise GenlitError(
+                f"run.fidelity: {len(real)} {real.name} images are too few to compare with, it needs at least {LEAST}: "
+                "choose another data.holdout"
+            )
+        with agreed():
+            made = extractor(self.name, source=source, weights=self.weights) if rank() == 0 else None
         self._extractor = broadcast(made).to(model.device)
-        reference(self._real(source), self._extractor, source.root, features=True)
+        reference(real, self._extractor, source.root, features=True)
 
     def measure(self, trainer: Trainer, model: LightningModule) -> dict[str, float]:
         """The metrics by name."""

@@ -24,11 +24,19 @@ class Likelihood:
         self.k, self.limit = k, limit
 
     def prepare(self, trainer: Trainer, model: LightningModule) -> None:
-        """Refuses a model without a likelihood."""
+        """Measures once, so that what cannot be measured is refused before training.
+
+        Raises:
+            GenlitError: the model has no likelihood, or one of other images than these.
+        """
         if not isinstance(model, Bounds | HasDensity):
             raise GenlitError(f"run.likelihood: {type(model).__name__} neither gives nor bounds one; set it to null")
+        self._measured(trainer, model, k=(1,))
 
     def measure(self, trainer: Trainer, model: LightningModule) -> dict[str, float]:
         """The metrics by name."""
-        measures = likelihoods(model, trainer.datamodule, trainer.datamodule.held_out, self.k, self.limit)
+        return self._measured(trainer, model, self.k)
+
+    def _measured(self, trainer: Trainer, model: LightningModule, k: tuple[int, ...]) -> dict[str, float]:
+        measures = likelihoods(model, trainer.datamodule, trainer.datamodule.held_out, k, self.limit)
         return {measure.name: measure.value for measure in measures}

@@ -49,45 +49,68 @@ class Sentinel(Callback):
 
     def __init__(self, action: Literal["warn", "stop", "return"] = "warn", patience: int = 3):
         self.action, self.patience = action, patience
-        self._strikes, self._told, self._returning = 0, False, False
+        self._strikes, self._returning = 0, False
         self._losses: dict[str, float] = {}
         self._healthy: int | None = None
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.action == "return":
+            self._spare(trainer)
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        """Remembers the critics' losses of the last record that had them."""
+        """Remembers the critics' losses of the last record that had them; saves a healthy state to return to."""
         if trainer.global_step % trainer.log_every_n_steps == 0:
-            self._losses |= critic_losses(pl_module.latest)
+            self._note(pl_module.latest)
+        if self._healthy == trainer.global_step and self.action == "return":
+            self._spare(trainer)
+            the_checkpoints(trainer).save_now(trainer)
 
     def on_evaluation(self, trainer: Trainer, model: LightningModule, values: dict[str, float]) -> dict[str, float]:
         """Counts the evaluations in a row with a sign of collapse; 0 is healthy."""
-        seen = signs(values | self._losses)
+        self._note(model.latest)
+        seen = signs(values | {name: loss for name, loss in self._losses.items() if loss >= 0})
         self._strikes = self._strikes + 1 if seen else 0
-        if not seen:
-            self._remember(trainer)
-        if self._strikes >= self.patience and not self._told:
+        self._healthy = self._healthy if seen else trainer.global_step
+        strikes = {"sentinel/strikes": self._strikes}
+        if self._strikes == self.patience:
             self._act(trainer, seen)
-        return {"sentinel/strikes": self._strikes}
+        return strikes
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Goes back, when the last checkpoint has been written."""
         if self._returning and trainer.is_global_zero:
             set_aside(Path(trainer.default_root_dir) / "checkpoints", self._healthy)
 
-    def _remember(self, trainer: Trainer) -> None:
-        self._healthy = trainer.global_step
-        if self.action == "return":
-            the_checkpoints(trainer).spared["healthy"] = trainer.global_step
-            the_checkpoints(trainer).save_now(trainer)
+    def state_dict(self) -> dict[str, Any]:
+        return {"strikes": self._strikes, "healthy": self._healthy, "losses": dict(self._losses)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._strikes, self._healthy = state_dict["strikes"], state_dict["healthy"]
+        self._losses = dict(state_dict["losses"])
+
+    def _note(self, record: dict[str, float]) -> None:
+        for name, loss in critic_losses(record).items():
+            if self._losses.get(name, loss) >= 0:  # one that was below 0 is of a kind that does not end there
+                self._losses[name] = loss
+
+    def _spare(self, trainer: Trainer) -> None:
+        if self._healthy is not None:
+            the_checkpoints(trainer).spared["healthy"] = self._healthy
 
     def _act(self, trainer: Trainer, seen: list[str]) -> None:
-        self._told = True
-        log.warning("collapse at iteration %d: %s", trainer.global_step, "; ".join(seen))
+        tell = log.warning if trainer.is_global_zero else log.debug
+        tell("collapse at iteration %d: %s", trainer.global_step, "; ".join(seen))
         if self.action == "warn":
             return
-        trainer.should_stop = True
-        self._returning = self.action == "return" and self._healthy is not None
+        trainer.should_stop, self._strikes = True, 0  # whoever goes on from here has all patience again
+        self._returning = self.action == "return" and self._saved(trainer)
         back = f"iteration {self._healthy}" if self._returning else "the last checkpoint"
-        log.warning("training stops; go on from %s with other settings: --resume --override", back)
+        tell("training stops; go on from %s with other settings: --resume --override", back)
+
+    def _saved(self, trainer: Trainer) -> bool:
+        """Whether the last healthy state can be gone back to."""
+        folder = Path(trainer.default_root_dir) / "checkpoints"
+        return self._healthy is not None and checkpoint.named(folder, self._healthy).is_file()
 
 
 def signs(values: dict[str, float]) -> list[str]:
@@ -101,10 +124,9 @@ def signs(values: dict[str, float]) -> list[str]:
 
 
 def critic_losses(record: dict[str, float]) -> dict[str, float]:
-    """`saturation/<player>` of a record of training: adversarial losses of critics, of the kind that ends at 0."""
-    losses = {name: name.split("/")[1] for name in record if name.startswith("train/critic")}
-    bounded = {name: player for name, player in losses.items() if name.endswith("/adversarial") and record[name] >= 0}
-    return {f"saturation/{player}": record[name] for name, player in bounded.items()}
+    """`saturation/<player>` of a record of training: the adversarial losses of critics."""
+    players = {name: name.split("/")[1] for name in record if name.startswith("train/critic")}
+    return {f"saturation/{player}": record[name] for name, player in players.items() if name.endswith("/adversarial")}
 
 
 def set_aside(folder: Path, iteration: int) -> None:

@@ -1,11 +1,15 @@
 """Collectives that a single process passes through."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from lightning.pytorch import Trainer
 from torch import Tensor
+
+from genlit.errors import GenlitError
 
 
 def world_size() -> int:
@@ -51,6 +55,18 @@ def total(value: Tensor) -> Tensor:
     summed = value.to("cuda") if dist.get_backend() == "nccl" else value.clone()
     dist.all_reduce(summed)
     return summed.to(value.device)
+
+
+@contextmanager
+def agreed() -> Iterator[None]:
+    """A block without collectives whose GenlitError in any process is raised in all: none waits for one that left."""
+    refusal = None
+    try:
+        yield
+    except GenlitError as error:
+        refusal = error
+    if refusals := [error for error in gather(refusal) if error]:
+        raise refusals[0]
 
 
 def highest(value: Tensor) -> Tensor:

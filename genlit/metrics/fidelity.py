@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genlit.engine.play import known
-from genlit.engine.processes import broadcast, rank
+from genlit.engine.processes import agreed, broadcast, rank
 from genlit.errors import GenlitError
 from genlit.metrics.extractors.base import Extractor
 from genlit.metrics.frechet import Moments, fd_infinity, frechet
@@ -18,7 +18,7 @@ from genlit.metrics.neighbours import authenticity, neighbourhoods
 from genlit.metrics.references import reference, summarise
 from genlit.metrics.score import SPLITS
 from genlit.metrics.sets import ImageSet, Pictures, Stored
-from genlit.metrics.statistics import Summary, agreed
+from genlit.metrics.statistics import Summary
 
 CLOSEST = 16  # samples that are told, with the image that each is nearest to and the distance
 
@@ -39,9 +39,10 @@ def _frechet(pair: Pair) -> Iterator[Measure]:
 
 def _floor(pair: Pair) -> Iterator[Measure]:
     """The distance of as many training images: what no model of this many samples need be asked to go below."""
-    if pair.seen:
-        real = Moments.of(pair.seen.features[: pair.generated.moments.n])
-        yield _row("fid-floor", frechet(real, pair.real.moments).value, n_seen=real.n)
+    if pair.seen is None:
+        raise GenlitError("fid-floor compares training images with real ones: it can be measured of a run alone")
+    real = Moments.of(pair.seen.features[: pair.generated.moments.n])
+    yield _row("fid-floor", frechet(real, pair.real.moments).value, n_seen=real.n)
 
 
 def _infinity(pair: Pair) -> Iterator[Measure]:

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from genlit.errors import GenlitError
 
+CLOSE = 1e-3  # of the traces: distances below are measured again
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -75,8 +77,9 @@ def frechet(a: Moments, b: Moments) -> Distance:
     """‖μₐ − μ_b‖² + tr Sₐ + tr S_b − 2 tr (SₐS_b)^½, the last trace being the nuclear norm of FₐF_bᵀ.
 
     Dowson & Landau 1982, eq. 4, https://doi.org/10.1016/0047-259X(82)90077-X; Heusel et al. 2017, eq. 6,
-    https://arxiv.org/abs/1706.08500. Singular values of the factors' product keep the accuracy that square roots of the
-    eigenvalues of SₐS_b lose where features are nearly dependent.
+    https://arxiv.org/abs/1706.08500. Where one factor is known (of real images it is kept), the trace comes from the
+    eigenvalues of FₐS_bFₐᵀ. Their square roots lose accuracy where features are nearly dependent, some 10⁻⁷ of the
+    traces, so sets that are nearly alike are measured again by the singular values of the factors' product.
 
     Raises:
         GenlitError: a set has fewer than two images, the widths differ, or a mean is not finite.
@@ -85,10 +88,24 @@ def frechet(a: Moments, b: Moments) -> Distance:
     for n in (a.n, b.n):
         if n is not None and n < 2:
             raise GenlitError(f"{n} images have no covariance: a Fréchet distance needs at least 2.")
+    if (a.factor is None) != (b.factor is None):
+        rooted, whole = (a, b) if b.factor is None else (b, a)
+        apart, (overlap, negative) = _apart(a, b), _overlap(rooted.factor, whole.covariance)
+        if apart - 2 * overlap > CLOSE * apart:
+            return Distance(apart - 2 * overlap, rooted.negative + negative)
     a, b = a.rooted(), b.rooted()
-    overlap = torch.linalg.svdvals(a.factor @ b.factor.T).sum()
-    apart = (a.mean - b.mean).square().sum() + a.factor.square().sum() + b.factor.square().sum()
-    return Distance((apart - 2 * overlap).item(), a.negative + b.negative)
+    overlap = torch.linalg.svdvals(a.factor @ b.factor.T).sum().item()
+    return Distance(_apart(a, b) - 2 * overlap, a.negative + b.negative)
+
+
+def _apart(a: Moments, b: Moments) -> float:
+    return (a.mean - b.mean).square().sum().item() + a.trace + b.trace
+
+
+def _overlap(factor: Tensor, covariance: Tensor) -> tuple[float, float]:
+    """Σ √λ of FSFᵀ, and the sum of what of λ is negative: three times as fast as S's own root and singular values."""
+    values = torch.linalg.eigvalsh(factor @ covariance @ factor.T)
+    return values.clamp(min=0).sqrt().sum().item(), values.clamp(max=0).sum().item()
 
 
 def fd_infinity(features: Tensor, real: Moments, points: int = 15, smallest: int | None = None, seed: int = 0) -> float:

@@ -1,5 +1,6 @@
 """Tensors that are computed once and kept in a file: whole or absent, verified when read, made by one at a time."""
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterator
@@ -26,7 +27,8 @@ def keep(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         GenlitError: the file cannot be written.
     """
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    write(path, save(whole, {"facts": json.dumps(facts), "digest": digest_of(whole)}))
+    about = {"facts": facts, "digest": _digest(whole, facts)}
+    write(path, save(whole, {"about": json.dumps(about)}))  # of several words, safetensors would shuffle the order
 
 
 def kept(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -35,14 +37,19 @@ def kept(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         return None
     try:
         with safe_open(path, "pt") as file:
-            names, about = list(file.keys()), file.metadata()
-            tensors = {name: file.get_tensor(name) for name in names}
-        if digest_of(tensors) != about["digest"]:
+            names, about = list(file.keys()), json.loads(file.metadata()["about"])
+            # copied to where torch would put them: products depend on the alignment in the last bit
+            tensors = {name: file.get_tensor(name).clone() for name in names}
+        if _digest(tensors, about["facts"]) != about["digest"]:
             raise ValueError("its digest is not the recorded one")
-        return tensors, json.loads(about["facts"])
+        return tensors, about["facts"]
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         log.warning("%s is damaged (%s) and made again", path, error)
         return None
+
+
+def _digest(tensors: dict[str, Tensor], facts: dict[str, Any]) -> str:
+    return hashlib.sha256(f"{digest_of(tensors)} {json.dumps(facts)}".encode()).hexdigest()
 
 
 @contextmanager

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import torch
 
-from genlit.engine.processes import broadcast, rank
+from genlit.engine.processes import agreed, broadcast, rank
 from genlit.errors import GenlitError
 from genlit.metrics.extractors.base import Extractor
 from genlit.metrics.frechet import Moments
 from genlit.metrics.keep import held, keep, kept
 from genlit.metrics.neighbours import K_DENSITY, radii
 from genlit.metrics.sets import ImageSet, Pictures, Stored, read_npz
-from genlit.metrics.statistics import Collector, Summary, agreed
+from genlit.metrics.statistics import Collector, Summary
 
 PARTS = ("mean", "factor", "covariance", "features", "radii")
 VERSION = 1  # part of every key: raise it when what is computed from the same images changes

@@ -1,8 +1,6 @@
 """What is known of a set of images through an extractor: one pass, and the same bits on any number of processes."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genlit.engine.processes import collect, gather, rank, total
+from genlit.engine.processes import collect, rank, total
 from genlit.errors import GenlitError
 from genlit.metrics.extractors.base import PASS, Extractor
 from genlit.metrics.frechet import Moments
@@ -155,19 +153,7 @@ class _Sums:
         return Moments(n, mean.cpu(), covariance=covariance.cpu())
 
 
-@contextmanager
-def agreed() -> Iterator[None]:
-    """A block without collectives whose GenlitError in any process is raised in all: none waits for one that left."""
-    refusal = None
-    try:
-        yield
-    except GenlitError as error:
-        refusal = error
-    if refusals := [error for error in gather(refusal) if error]:
-        raise refusals[0]
-
-
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def step(extractor: Extractor, shape: torch.Size) -> float:
     """What features are rounded to: 2⁻¹⁷ of the power of two above the largest feature of 32 images of noise.
 

@@ -92,14 +92,22 @@ def resolve(path: str | Path, root: str | Path = ROOT) -> Path:
 
 
 def _best(path: Path, root: Path) -> Path:
+    noted = (_noted(run) for run in _meant(path, root))
+    if best := next((each for each in noted if each and each.is_file()), None):
+        return best
+    raise GenlitError(
+        f"No run at {path} has kept a best checkpoint: set run.fidelity in its experiment; {_listing(root)}."
+    )
+
+
+def _noted(run: Path) -> Path | None:
+    """The checkpoint that a run's `best.json` names; None without one that says so."""
     from genlit.engine import checkpoint
 
-    for run in _meant(path, root):
-        if (note := run / "best.json").is_file():
-            best = checkpoint.named(run / "checkpoints", json.loads(note.read_text())["iteration"])
-            if best.is_file():
-                return best
-    raise GenlitError(f"no run at {path} has kept a best checkpoint; set run.fidelity in its experiment")
+    try:
+        return checkpoint.named(run / "checkpoints", json.loads((run / "best.json").read_text())["iteration"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def reached(run: Path) -> int:

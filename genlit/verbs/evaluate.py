@@ -83,7 +83,7 @@ def evaluate(
     source = config.source(settings)
     network = _network(model, source, request)
     measured = [row for measure in measures(model, source, request, network) for row in _measured(measure, request)]
-    claim = _claim(settings.claim, measured)
+    claim = _claim(settings.claim, measured, request)
     about = {"run": str(folder), "checkpoint": path.name, "iteration": model.iteration, "images": model.images}
     about |= {"split": request.split, "seed": request.seed, "claim": claim}
     about |= {"extractor": network.identity} if network else {}
@@ -111,7 +111,7 @@ def compare_sets(images: str, against: str, request: Request | None = None, *, o
     generated, real = opened(images, request.n), _real(against)
     network = extractor(request.extractor or "inception", weights=request.weights).to(request.device)
     metrics = request.metrics or (("fid",) if isinstance(real, Summary) else ALONE)
-    against = f"vs-{Path(against).stem}"
+    against = f"vs-{Path(against).expanduser().resolve().stem}"
     measured = compare(generated, real, network, metrics, root=data_root(), against=against)
     about = {"images": images, "against": against, "extractor": network.identity}
     _report(f"{images} {against}", measured, about, Path(out) if out else None)
@@ -176,14 +176,16 @@ def _of_translations(model: Translates, source: Source, request: Request, networ
 
 def _network(model: GenerativeModel, source: Source, request: Request) -> Extractor | None:
     """What fidelity is measured by; None where there is nothing to measure, or nothing to measure it by."""
-    if isinstance(source, Mixture) or not isinstance(model, Samples | Translates):
-        return None
-    if name := request.extractor or usual(source, request.weights):
+    pictures = isinstance(model, Samples | Translates) and not isinstance(source, Mixture)
+    if pictures and (name := request.extractor or usual(source, request.weights)):
         return extractor(name, source=source, weights=request.weights).to(request.device)
     reason = "the data have no labels for lenet, and FID's network needs its weights: --weights=FILE"
+    if not pictures:
+        reason = f"{type(model).__name__} makes no pictures of {type(source).__name__}"
     if request.metrics:
         raise GenlitError(f"{', '.join(request.metrics)} cannot be measured: {reason}")
-    log.warning("no fidelity is measured: %s", reason)
+    if pictures:
+        log.warning("no fidelity is measured: %s", reason)
     return None
 
 
@@ -198,8 +200,9 @@ def _real(against: str) -> Stored | Pictures | Summary:
 
 def _report(title: str, measured: list[Measure], about: dict[str, Any], out: Path | None) -> None:
     table = Table(title=title, caption=_said_of(about.get("extractor", {})))
-    for column, side in (("metric", "left"), ("value", "right"), ("±", "right"), ("n", "right"), ("seconds", "right")):
-        table.add_column(column, justify=side, no_wrap=True)
+    table.add_column("metric", overflow="fold")
+    for column in ("value", "±", "n", "seconds"):
+        table.add_column(column, justify="right", no_wrap=True)  # a narrow screen may cut no number
     for row in measured:
         spread = f"{row.details['std']:.2g}" if "std" in row.details else ""
         table.add_row(row.name, f"{row.value:.6g}", spread, str(row.n), f"{row.seconds:.3g}")
@@ -229,11 +232,13 @@ def _said_of(network: dict[str, Any]) -> str | None:
     return f"{network['family']} {network['digest'][:8]}, {network['resize']}, {network['dtype']}{accuracy}"
 
 
-def _claim(claim: config.Namespace | None, measured: list[Measure]) -> bool | None:
-    """Whether the experiment's claim holds of every metric that its name begins; None without a claim."""
+def _claim(claim: config.Namespace | None, measured: list[Measure], request: Request) -> bool | None:
+    """Whether the experiment's claim holds of every metric that its name begins; None without one, or unasked."""
     if claim is None:
         return None
     values = [row.value for row in measured if row.name.startswith(claim.metric)]
+    if not values and request.metrics:
+        return None
     if not values:
         raise GenlitError(f"claim.metric: nothing measured is called '{claim.metric}'")
     low = claim.at_least if claim.at_least is not None else float("-inf")

@@ -1,7 +1,11 @@
-"""`python -m tests.bench`: every ratio beside its bound, on the terminal and in experiments/runs/bench.json."""
+"""`python -m tests.bench`: every ratio beside its bound, on the terminal and in experiments/runs/bench.json.
+
+`python -m tests.bench metrics` measures the metrics.
+"""
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,17 +14,28 @@ from rich.table import Table
 
 from genlit import runs
 from genlit.files import write
-from tests.bench import data_rate, training
+from tests.bench import data_rate, metrics, training
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Fewer blocks, and no reading.")
-def main(quick: bool) -> None:
-    """Measure genlit beside plain loops; exit with 1 when a bound is missed."""
-    rows = training.measure(quick) + ([] if quick else data_rate.measure())
-    write(runs.ROOT / "bench.json", json.dumps(rows, indent=2).encode())
+@click.argument("what", type=click.Choice(["training", "metrics"]), default="training")
+@click.option("--quick", is_flag=True, help="Fewer blocks, and neither reading nor memory.")
+def main(what: str, quick: bool) -> None:
+    """Measure genlit beside plain loops, or its metrics beside other libraries'; exit with 1 when a bound is missed."""
+    rows = metrics.measure(quick) if what == "metrics" else trained(quick)
+    record(runs.ROOT / "bench.json", rows)
     Console().print(table(rows))
     sys.exit(not all(map(met, rows)))
+
+
+def trained(quick: bool) -> list[dict[str, Any]]:
+    return training.measure(quick) + ([] if quick else data_rate.measure())
+
+
+def record(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Puts rows in the place of those of the same names; the others stay."""
+    earlier = json.loads(path.read_text()) if path.exists() else []
+    write(path, json.dumps(list({row["name"]: row for row in earlier + rows}.values()), indent=2))
 
 
 def met(row: dict[str, Any]) -> bool:

@@ -6,6 +6,7 @@ import torch
 from lightning.pytorch.loggers.logger import Logger
 from torch import nn
 
+from genlit.cli import verbs
 from genlit.data import Source
 from genlit.data.store import Contents
 from genlit.model import GenerativeModel
@@ -103,3 +104,23 @@ def model():
 @pytest.fixture
 def data():
     return Data
+
+
+TINY = [
+    "--model.width=8", "--data.batch_size=4", "--trainer.accelerator=cpu", "--trainer.limit_val_batches=1",
+    "--trainer.val_check_interval=100", "--trainer.log_every_n_steps=1", "--run.wandb=disabled", "--run.progress=false",
+    "--run.pictures_every=100", "--run.pictures=4", "--run.checkpoint_every=2", "--run.fidelity_samples=8",
+    "--run.evaluate_every=8", "--run.evaluate_share=1", "--trainer.max_steps=6",
+]  # fmt: skip
+
+
+@pytest.fixture
+def dcgan(tmp_path, hasty_lenet):
+    """Trains a tiny DCGAN through the command line, which measures every second iteration; returns its run folder."""
+
+    def train(*flags, root="runs"):
+        words = ["train", "dcgan", *TINY, f"--trainer.default_root_dir={tmp_path / root}", *flags]
+        verbs.main(words, prog_name="genlit", standalone_mode=False)
+        return max((tmp_path / root / "dcgan").iterdir())
+
+    return train

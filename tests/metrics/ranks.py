@@ -25,25 +25,25 @@ from genlit.models import VAE
 from tests.metrics.stubs import Painter, Tiny, nothing_drawn, patterns, stored
 
 WORLDS = (1, 2, 3, 4)
-SECONDS = {"real_seconds", "pass_seconds", "seconds"}
+SECONDS = {"real_seconds", "seconds"}
 BELOW_WIDTH = [metric for metric in METRICS if metric != "fid-infinity"]
 
 
 def fewer_than_a_block(root):
     """Only the first process has images."""
-    return told(stored(37), stored(41, 1), Tiny(), METRICS, root)
+    return told(stored(37), stored(41, 1), Tiny(), METRICS, root, seen=stored(70, 2))
 
 
 def several_blocks(root):
-    return told(stored(200), stored(150, 1), Tiny(), METRICS, root)
+    return told(stored(200), stored(150, 1), Tiny(), METRICS, root, seen=stored(70, 2))
 
 
 def from_the_cache(root):
-    return told(stored(200), stored(150, 1), Tiny(), METRICS, root)
+    return told(stored(200), stored(150, 1), Tiny(), METRICS, root, seen=stored(70, 2))
 
 
 def fewer_images_than_features(root):
-    return told(stored(37), stored(150, 1), Tiny(width=48), BELOW_WIDTH, root)
+    return told(stored(37), stored(150, 1), Tiny(width=48), BELOW_WIDTH, root, seen=stored(70, 2))
 
 
 def subsets_are_drawn(root):
@@ -52,15 +52,22 @@ def subsets_are_drawn(root):
 
 
 def drawn(root):
-    return told(Drawn(Painter(), 130, 3), stored(150, 1), Tiny(), METRICS, root)
+    return told(Drawn(Painter(), 130, 3), stored(150, 1), Tiny(), METRICS, root, seen=stored(70, 2))
 
 
 def drawn_by_a_network(root):
-    return told(Drawn(vae(), 130, 3), stored(150, 1, channels=1, side=28), Tiny(), METRICS, root)
+    return told(
+        Drawn(vae(), 130, 3),
+        stored(150, 1, channels=1, side=28),
+        Tiny(),
+        METRICS,
+        root,
+        seen=stored(70, 2, channels=1, side=28),
+    )
 
 
 def translated(root):
-    return told(Translated(Negative(), stored(130), "b"), stored(150, 1), Tiny(), METRICS, root)
+    return told(Translated(Negative(), stored(130), "b"), stored(150, 1), Tiny(), METRICS, root, seen=stored(70, 2))
 
 
 def a_padded_sampler(root):
@@ -106,12 +113,19 @@ def the_first_process_meets_a_damaged_picture(root):
     return refusal(lambda: told(stored(37), Pictures(folder), Tiny(), ["fid"], root))
 
 
+def the_first_process_cannot_measure(root):
+    return refusal(lambda: told(stored(30), stored(150, 1), Tiny(), ["fid-infinity"], root))
+
+
 MEASURED = (
     fewer_than_a_block, several_blocks, from_the_cache, fewer_images_than_features, subsets_are_drawn, drawn,
     drawn_by_a_network, translated, likelihood, means,
 )  # fmt: skip
 COLLECTED = (a_padded_sampler, uneven_batches)
-REFUSED = (missing, doubled, one_process_draws_nan, the_first_process_meets_a_damaged_picture)
+REFUSED = (
+    missing, doubled, one_process_draws_nan, the_first_process_meets_a_damaged_picture,
+    the_first_process_cannot_measure,
+)  # fmt: skip
 
 
 class Spoilt(Painter):
@@ -141,9 +155,9 @@ def brightness(batch):
     return {"brightness": batch["image"].flatten(1).mean(1)}
 
 
-def told(generated, real, extractor, metrics, root):
+def told(generated, real, extractor, metrics, root, **seen):
     """Values and details by name."""
-    records = [row.record() for row in compare(generated, real, extractor, metrics, root=root, against="test")]
+    records = [row.record() for row in compare(generated, real, extractor, metrics, root=root, against="test", **seen)]
     return {record["name"]: {k: v for k, v in record.items() if k not in SECONDS} for record in records}
 
 

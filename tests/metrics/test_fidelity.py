@@ -12,12 +12,14 @@ from genlit.metrics.references import published
 from genlit.metrics.sets import Drawn, Pictures, Stored
 from tests.metrics.stubs import Genuine, Painter, Tiny, nothing_drawn, patterns, stored
 
+ALL = tuple(metric for metric in METRICS if metric != "fid-floor")  # which needs a training set
+
 
 @pytest.fixture
 def compared(tmp_path):
     """Values by metric."""
 
-    def run(generated, real, metrics=METRICS, extractor=None, **options):
+    def run(generated, real, metrics=ALL, extractor=None, **options):
         rows = compare(generated, real, extractor or Tiny(), metrics, root=tmp_path, against="test", **options)
         return {row.name.split("/")[0]: row for row in rows}
 
@@ -56,7 +58,7 @@ def test_images_go_through_the_network_once(compared):
 def test_metrics_do_not_depend_on_what_else_is_measured(compared):
     together = values(compared(stored(70), stored(80, 1)))
     apart = {}
-    for metric in METRICS:
+    for metric in ALL:
         apart |= values(compared(stored(70), stored(80, 1), [metric]))
     assert {metric: apart[metric] for metric in together} == together
 
@@ -111,6 +113,14 @@ def test_values_stand_with_what_they_depend_on(compared):
     assert rows["is"].details["splits"] == 10
 
 
+def test_the_floor_is_the_distance_of_seen_images(compared):
+    seen, real = stored(100, 5), stored(80)
+    floor = compared(stored(70), real, ["fid-floor"], seen=seen)["fd-tiny-floor"].value
+    assert floor == pytest.approx(compared(Stored("seen", seen.array[:70]), real, ["fid"])["fd-tiny"].value, rel=1e-4)
+    with pytest.raises(GenlitError, match="fid-floor"):
+        compared(stored(70), real, ["fid-floor"])
+
+
 def test_copies_of_seen_images_are_not_authentic(compared):
     seen = stored(100, 5)
     copied = compared(Stored("copies", seen.array[:50]), stored(80), ["authenticity"], seen=seen)
@@ -153,11 +163,12 @@ def theirs(tmp_path):
 def test_published_statistics_serve_distances(compared, theirs):
     found = compared(stored(70), theirs, ["fid", "diversity"])
     expected = values(compared(stored(70), stored(80, 1), ["fid", "diversity"]))
-    assert values(found) == pytest.approx(expected, rel=1e-5)
-    assert found["fd-tiny"].details["n_real"] is None
+    assert list(found) == [f"{metric}-published" for metric in expected]
+    assert list(values(found).values()) == pytest.approx(list(expected.values()), rel=1e-5)
+    assert found["fd-tiny-published"].details["n_real"] is None
 
 
-@pytest.mark.parametrize("metric", sorted(set(METRICS) - {"fid", "diversity"}))
+@pytest.mark.parametrize("metric", sorted(set(ALL) - {"fid", "diversity"}))
 def test_published_statistics_allow_no_more(compared, theirs, metric):
     with pytest.raises(GenlitError, match=f"published statistics allow fid and diversity, not .*{metric}"):
         compared(stored(70), theirs, ["fid", metric])
@@ -176,13 +187,14 @@ def test_what_is_no_metric_is_refused(compared):
         compared(stored(70), stored(80), ["fidd"])
 
 
-@pytest.mark.parametrize(
-    ("n", "metric", "said"),
-    [(1, "fid", "1 images are too few"), (5, "precision", "at least 6"), (9, "is", "at least 10"), (30, "fid-infinity", "draws of 17 to 15")],
-)  # fmt: skip
-def test_too_few_images_are_refused(compared, n, metric, said):
-    with pytest.raises(GenlitError, match=said):
-        compared(stored(n), stored(80), [metric])
+FEW = {"fid": (1, "1 images are too few"), "precision": (5, "at least 6"), "is": (9, "at least 10")}
+FEW |= {"fid-infinity": (30, "draws of 17 to 15")}
+
+
+@pytest.mark.parametrize("metric", FEW)
+def test_too_few_images_are_refused(compared, metric):
+    with pytest.raises(GenlitError, match=FEW[metric][1]):
+        compared(stored(FEW[metric][0]), stored(80), [metric])
 
 
 def test_a_score_needs_the_final_layer(compared):

@@ -66,7 +66,8 @@ class Coder:
     def __init__(self, width):
         self.width = width
 
-    def encode(self, images):
+    def encode(self, images, *, sampled):
+        assert sampled
         return self.width * torch.randn(len(images), 8)
 
     def prior(self, n, device):

@@ -7,6 +7,7 @@ from PIL import Image
 
 from genlit.data import Digits
 from genlit.errors import GenlitError
+from genlit.metrics.images import to_uint8
 from genlit.metrics.references import summarise
 from genlit.metrics.sets import BLOCK, Drawn, Pictures, Stored, Translated, opened, owned
 from tests.metrics.stubs import Painter, Tiny, nothing_drawn, pattern, patterns, stored
@@ -207,6 +208,7 @@ def test_other_files_are_passed_over(gallery):
 def test_samples_do_not_depend_on_their_number():
     painter = Painter()
     few, many = whole(Drawn(painter, 70, seed=1)), whole(Drawn(painter, 140, seed=1))
+    assert torch.equal(many, to_uint8(Painter().sample(140, seed=1)))
     assert torch.equal(few, many[:70])
     assert not torch.equal(few, whole(Drawn(painter, 70, seed=2)))
     assert {drawn[1:] for drawn in painter.drawn} == {(BLOCK, BLOCK)}

@@ -148,6 +148,15 @@ def test_too_little_is_refused(images):
 # What surrounds it
 
 
+def test_the_layout_of_images_changes_no_bit(tiny, images):
+    """Pictures from files, and those of models in channels_last, lie with their channels last."""
+    last = images.to(memory_format=torch.channels_last)
+    collectors = [Collector(tiny, N, features=True) for _ in range(2)]
+    for collector, x in zip(collectors, (last, images)):
+        collector.update(x)
+    assert same(*(collector.compute() for collector in collectors))
+
+
 @pytest.mark.parametrize("images_alone", [False, True])
 def test_a_buffer_may_be_filled_again(tiny, images, images_alone):
     """A cache keyed by the tensor would give the first batch's features again."""

@@ -417,6 +417,28 @@ def test_names_folders_and_files_resolve(root, given, expected, monkeypatch):
     assert runs.resolve(root / given) == root / expected
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("dcgan@best", "dcgan/001/checkpoints/it-00000010.ckpt"),  # the newest run that has one
+        ("dcgan/001@best", "dcgan/001/checkpoints/it-00000010.ckpt"),
+    ],
+)
+def test_the_best_resolves_by_its_note(root, given, expected):
+    (root / "dcgan/001/best.json").write_text('{"metric": "fid/x", "value": 1.0, "iteration": 10}')
+    assert runs.resolve(given, root) == root / expected
+    assert runs.resolve(f"{root}/{given}", "nowhere") == root / expected
+
+
+@pytest.mark.parametrize("note", ['{"iteration": 15}', "{}", "[]", "torn {", '{"iteration": "10"}', None])
+@pytest.mark.parametrize("given", ["dcgan@best", "dcgan/001@best", "nothing@best"])
+def test_without_a_best_the_runs_there_are_are_listed(root, note, given):
+    if note is not None:
+        (root / "dcgan/001/best.json").write_text(note)
+    with pytest.raises(GenlitError, match=r"best.*dcgan/001, dcgan/002, dcgan/003, vae/001"):
+        runs.resolve(given, root)
+
+
 def test_a_damaged_checkpoint_gives_way_to_an_older_run(root):
     (root / "dcgan/002/checkpoints/it-00000005.ckpt").write_bytes(b"")
     assert runs.resolve("dcgan", root).name == "it-00000020.ckpt"

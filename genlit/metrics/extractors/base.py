@@ -82,7 +82,8 @@ class Extractor(nn.Module):
             return self._nothing()
         self.eval()
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False), exact_float32():
-            passes = [self._pass(images[i : i + PASS].to(self.device)) for i in range(0, len(images), PASS)]
+            whole = images.contiguous()  # a convolution rounds by the layout of what it reads
+            passes = [self._pass(whole[i : i + PASS].to(self.device)) for i in range(0, len(images), PASS)]
         pool, logits = zip(*passes)
         return Features(torch.cat(pool), None if self.classes is None else torch.cat(logits))
 

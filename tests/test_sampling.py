@@ -1,0 +1,63 @@
+"""The endless row of a seed's samples."""
+
+import pytest
+import torch
+from torch import nn
+
+from genlit.model import GenerativeModel
+from genlit.sampling import BLOCK, FromPrior
+
+
+class Echo(FromPrior, GenerativeModel):
+    """Images are the draws themselves, so what is seen is which draws were made."""
+
+    players = {"generator": ["generator"]}
+    terms = {}
+
+    def __init__(self):
+        super().__init__((1, 1, 3))
+        self.generator = nn.Linear(1, 1)
+        self.passes = []
+
+    def prior(self, n, device):
+        return torch.rand(n, 3, device=device)
+
+    def decode(self, z):
+        self.passes.append(len(z))
+        return z[:, None, None]
+
+
+@pytest.fixture
+def row():
+    return Echo().sample(3 * BLOCK + 20)
+
+
+@pytest.mark.parametrize("start", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 100, 3 * BLOCK])
+@pytest.mark.parametrize("n", [1, 17, BLOCK])
+@pytest.mark.parametrize("batch_size", [1, 7, 64, 100])
+def test_a_piece_is_what_the_whole_has_there(row, start, n, batch_size):
+    expected = row[start : start + n]
+    assert torch.equal(Echo().sample(n, start=start, batch_size=batch_size)[: len(expected)], expected)
+
+
+def test_the_row_goes_on_and_never_repeats():
+    images = torch.cat([Echo().sample(50, start=start) for start in (0, 50, 1000, 10**9)])
+    assert len(images.flatten(1).unique(dim=0)) == 200
+
+
+def test_seeds_have_rows_of_their_own():
+    assert not torch.equal(Echo().sample(4, seed=1, start=70), Echo().sample(4, seed=0, start=70))
+
+
+def test_passes_are_full_wherever_they_start():
+    model = Echo()
+    model.sample(10, start=5, batch_size=48)
+    model.sample(100, start=63, batch_size=48)
+    assert model.passes == [48] * 4
+
+
+def test_a_later_start_leaves_no_trace():
+    model = Echo()
+    state = torch.get_rng_state()
+    model.sample(10, start=200)
+    assert torch.equal(torch.get_rng_state(), state)
