@@ -1,6 +1,7 @@
 """Negative log-likelihoods, in nats per image (summed over dimensions, one value per image), and divergences."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -62,3 +63,16 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
         log_variance: log σ², (B, K).
     """
     return 0.5 * (mean.square() + torch.exp(log_variance) - 1 - log_variance)
+
+
+def streaming_logmeanexp(draw: Callable[[], Tensor], k: int) -> Tensor:
+    """log (1/k) Σᵢ exp aᵢ over k draws, float64 (B,), holding one draw at a time.
+
+    Args:
+        draw: gives aᵢ, (B,), in nats; a new one at every call.
+        k: number of draws, at least 1.
+    """
+    total = draw().double()
+    for _ in range(k - 1):
+        total = torch.logaddexp(total, draw().double())
+    return total - math.log(k)

@@ -31,19 +31,6 @@ def bits_per_dim(nats: float, dimensions: int, density: float = 1.0) -> float:
     return nats / (dimensions * math.log(2)) + math.log2(density)
 
 
-def streaming_logmeanexp(draw: Callable[[], Tensor], k: int) -> Tensor:
-    """log (1/k) Σᵢ exp aᵢ over k draws, float64 (B,), holding one draw at a time.
-
-    Args:
-        draw: gives aᵢ, (B,), in nats; a new one at every call.
-        k: number of draws, at least 1.
-    """
-    total = draw().double()
-    for _ in range(k - 1):
-        total = torch.logaddexp(total, draw().double())
-    return total - math.log(k)
-
-
 def likelihoods(
     model: Bounds | HasDensity,
     source: Source,

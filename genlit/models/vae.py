@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genlit.errors import GenlitError
-from genlit.losses.likelihood import bernoulli, discretised_logistic, gaussian, gaussian_kl
+from genlit.losses.likelihood import bernoulli, discretised_logistic, gaussian, gaussian_kl, streaming_logmeanexp
 from genlit.model import Batch, GenerativeModel, Turn
 from genlit.sampling import FromPrior
 
@@ -122,8 +122,7 @@ class VAE(FromPrior, GenerativeModel):
         with self.evaluation():
             images = images.to(self.dtype)
             mean, log_variance = self.posterior(images)
-            ratios = torch.stack([self._ratio(images, mean, log_variance) for _ in range(k)])
-            return torch.logsumexp(ratios, 0) - math.log(k)
+            return streaming_logmeanexp(lambda: self._ratio(images, mean, log_variance), k)
 
     def _ratio(self, images: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         """log p(x|z) + log p(z) − log q(z|x) at one z ~ q, (B,)."""

@@ -1,11 +1,12 @@
 import math
+from functools import reduce
 
 import pytest
 import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from genlit.losses.likelihood import bernoulli, discretised_logistic, gaussian, gaussian_kl
+from genlit.losses.likelihood import bernoulli, discretised_logistic, gaussian, gaussian_kl, streaming_logmeanexp
 
 SHAPE = (3, 2, 4, 4)
 
@@ -75,3 +76,21 @@ def test_the_divergence_of_every_code():
     expected = kl_divergence(Normal(mean, torch.exp(log_variance / 2)), Normal(0, 1))
     torch.testing.assert_close(gaussian_kl(mean, log_variance), expected)
     assert gaussian_kl(torch.zeros(1, 2), torch.zeros(1, 2)).abs().max() == 0
+
+
+@pytest.mark.parametrize("level", [-1e5, 0.0, 1e5])
+def test_streaming_is_the_logsumexp_of_all_draws(level):
+    draws = level + 300 * torch.randn(50, 4, generator=torch.Generator().manual_seed(0)).double()
+    left = iter(draws)
+    streamed = streaming_logmeanexp(lambda: next(left), 50)
+    assert torch.allclose(streamed, torch.logsumexp(draws, 0) - math.log(50), rtol=1e-13, atol=1e-10)
+    assert next(left, None) is None
+
+
+def test_streaming_adds_in_float64():
+    """In float32 each of the small draws is lost beside −90."""
+    draws = [torch.tensor([-90.0])] + [torch.tensor([-106.0])] * 4000
+    exact = -90 + math.log1p(4000 * math.exp(-16))
+    left = iter(draws)
+    assert streaming_logmeanexp(lambda: next(left), 4001).item() == pytest.approx(exact - math.log(4001), abs=1e-11)
+    assert reduce(torch.logaddexp, draws).item() == -90

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from genlit.errors import GenlitError
-from genlit.metrics.fidelity import METRICS, STREAMED, USUAL, compare, named
+from genlit.metrics.fidelity import METRICS, STREAMED, compare, named
 from genlit.metrics.frechet import Moments
 from genlit.metrics.references import published
 from genlit.metrics.sets import Drawn, Pictures, Stored

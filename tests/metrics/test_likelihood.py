@@ -1,14 +1,13 @@
 """Likelihoods of models whose likelihood is known, under names that say of what."""
 
 import math
-from functools import reduce
 
 import pytest
 import torch
 
 from genlit.data import Digits, Ring
 from genlit.errors import GenlitError
-from genlit.metrics.likelihood import bits_per_dim, likelihoods, streaming_logmeanexp
+from genlit.metrics.likelihood import bits_per_dim, likelihoods
 from genlit.models import VAE
 
 
@@ -40,24 +39,6 @@ def test_bits_are_those_of_the_uniform_distribution_in_every_unit():
     assert bits_per_dim(dimensions * math.log(256), dimensions) == pytest.approx(8)
     assert bits_per_dim(0.0, dimensions, 256) == pytest.approx(8)  # density 1 on [0, 1]
     assert bits_per_dim(dimensions * math.log(2), dimensions, 128) == pytest.approx(8)  # density 1/2 on [-1, 1]
-
-
-@pytest.mark.parametrize("level", [-1e5, 0.0, 1e5])
-def test_streaming_is_the_logsumexp_of_all_draws(level):
-    draws = level + 300 * torch.randn(50, 4, generator=torch.Generator().manual_seed(0)).double()
-    left = iter(draws)
-    streamed = streaming_logmeanexp(lambda: next(left), 50)
-    assert torch.allclose(streamed, torch.logsumexp(draws, 0) - math.log(50), rtol=1e-13, atol=1e-10)
-    assert next(left, None) is None
-
-
-def test_streaming_adds_in_float64():
-    """In float32 each of the small draws is lost beside −90."""
-    draws = [torch.tensor([-90.0])] + [torch.tensor([-106.0])] * 4000
-    exact = -90 + math.log1p(4000 * math.exp(-16))
-    left = iter(draws)
-    assert streaming_logmeanexp(lambda: next(left), 4001).item() == pytest.approx(exact - math.log(4001), abs=1e-11)
-    assert reduce(torch.logaddexp, draws).item() == -90
 
 
 def test_names_carry_binarisation_draws_number_and_split(vae):
