@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import sqrtm
-from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 
 from genlit.errors import GenlitError
 from genlit.metrics.frechet import Moments, fd_infinity, frechet
@@ -31,9 +31,7 @@ def test_agrees_with_square_roots_and_eigenvalues_of_the_product(n, m):
     a, b = draw(n), draw(m, seed=1, shift=0.3)
     distance = frechet(Moments.of(a), Moments.of(b)).value
     statistics = [fid_features_to_statistics(x.double()) for x in (a, b)]
-    assert distance == pytest.approx(
-        fid_statistics_to_metric(*statistics, False)["frechet_inception_distance"], rel=1e-5
-    )
+    assert distance == pytest.approx(fid_statistics_to_metric(*statistics, False)[KEY_METRIC_FID], rel=1e-5)
     assert distance == pytest.approx(by_sqrtm(a, b), rel=1e-5)
 
 
@@ -57,6 +55,13 @@ def test_agrees_at_the_width_of_inception():
     spread = a.double().var(0).sum() + b.double().var(0).sum()
     apart = (a.double().mean(0) - b.double().mean(0)).square().sum()
     assert low_rank == pytest.approx((apart + spread - 2 * overlap).item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("n", [2000, 2048, 2200])
+def test_agrees_with_torch_fidelity_around_the_width_of_inception(n):
+    a, b = draw(n, 2048, decades=4), draw(2300, 2048, seed=1, decades=4, shift=0.01)
+    theirs = fid_statistics_to_metric(*(fid_features_to_statistics(x.double()) for x in (a, b)), False)
+    assert frechet(Moments.of(a), Moments.of(b).rooted()).value == pytest.approx(theirs[KEY_METRIC_FID], rel=1e-4)
 
 
 @pytest.mark.parametrize("n", [100, 128, 129, 400])

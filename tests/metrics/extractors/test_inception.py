@@ -6,10 +6,27 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
+from torchmetrics.image.fid import FrechetInceptionDistance
 
 from genlit.errors import GenlitError
 from genlit.metrics.extractors import Features, Inception
 from genlit.metrics.extractors import inception as module
+from genlit.metrics.frechet import Moments, frechet
+
+
+def test_the_whole_distance_is_torchmetrics_and_torch_fidelitys(
+    reference: FeatureExtractorInceptionV3, inception: Inception, weights: Path, images: Tensor, features: Features
+):
+    other = (images // 2 + 40).flip(-1)
+    oracle = FrechetInceptionDistance(2048, feature_extractor_weights_path=str(weights), antialias=False)
+    for side, real in ((images, True), (other, False)):
+        oracle.update(side, real=real)
+    with torch.no_grad():
+        statistics = [fid_features_to_statistics(reference(side)[0].double()) for side in (images, other)]
+    distance = frechet(Moments.of(inception(other).pool), Moments.of(features.pool)).value
+    assert distance == pytest.approx(oracle.compute().item(), rel=1e-4)
+    assert distance == pytest.approx(fid_statistics_to_metric(*statistics, False)[KEY_METRIC_FID], rel=1e-4)
 
 
 def test_features_and_logits_are_torch_fidelitys(
