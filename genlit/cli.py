@@ -60,7 +60,11 @@ def train(context: click.Context, experiment: str, smoke: bool, overlays: tuple[
 @click.argument("run", required=False)
 @click.option("--images", metavar="DIR|NPZ", help="Measure these images instead of a run's.")
 @click.option("--against", metavar="DIR|NPZ", help="The real images, or others' .npz of `mu` and `sigma`.")
-@click.option("--metrics", metavar="NAME,...", help="fid, kid, is, precision, recall, density, coverage, ...")
+@click.option(
+    "--metrics",
+    metavar="NAME,...",
+    help="fid, fid-infinity, fid-floor, kid, is, precision, recall, density, coverage, authenticity, diversity.",
+)
 @click.option("--extractor", metavar="NAME", help="Network of the features: inception, lenet, dinov2-vit-b-14, ...")
 @click.option("--weights", metavar="FILE", help="The network's weights; by default the published ones.")
 @click.option("-n", "--count", type=click.IntRange(min=2), help="How many samples; by default as many as real images.")

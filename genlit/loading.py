@@ -7,6 +7,7 @@ import torch
 
 from genlit import config, runs
 from genlit.engine import checkpoint
+from genlit.errors import GenlitError
 from genlit.model import GenerativeModel
 
 
@@ -30,4 +31,19 @@ def load(run_or_checkpoint: str | Path, *, device: str = "cpu", trust: Iterable[
     if model.ema:
         model.ema.exchange(model)
         model.ema = None
-    return model.requires_grad_(False).eval().to(torch.device(device))
+    return model.requires_grad_(False).eval().to(usable(device))
+
+
+def usable(device: str) -> torch.device:
+    """The device of a name.
+
+    Raises:
+        GenlitError: there is no such device here.
+    """
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise GenlitError(
+            f"--device={device} cannot be used ({reason}); choose cpu, cuda or another that is here"
+        ) from error

@@ -25,8 +25,8 @@ from torch import nn
 from torch.optim import Adam, Optimizer
 
 from genlit.engine import clock
-from genlit.engine.play import Batch, Engine, Turn, known
-from genlit.errors import GenlitError
+from genlit.engine.play import Batch, Engine, Turn
+from genlit.errors import GenlitError, known
 
 __all__ = ["Batch", "GenerativeModel", "Turn"]
 
@@ -152,8 +152,7 @@ class GenerativeModel(Engine):
     def evaluation(self) -> Iterator[None]:
         """Averaged weights, evaluation mode, no gradients; the global random state is put back afterwards."""
         training, swapped = self.training, self.ema.swapped_into(self) if self.ema else nullcontext()
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), torch.no_grad():
+        with clock.untouched(self.device), torch.no_grad():
             try:
                 with swapped:
                     self.eval()

@@ -87,6 +87,13 @@ def _kept(run: Path, record: dict[str, float | None]) -> bool:
     return checkpoint.named(run / "checkpoints", record["progress/iter"]).is_file()
 
 
+def forget_after(run: Path, iteration: int) -> None:
+    """Takes back a best iteration that a run no longer has."""
+    note = run / FILE
+    if note.is_file() and json.loads(note.read_text())["iteration"] > iteration:
+        note.unlink()
+
+
 def is_distance(metric: str) -> bool:
     """Whether a metric's name is that of a Fréchet distance."""
     return metric.startswith(("fid/", "fd-"))

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from genlit.data import Source
 from genlit.engine.processes import broadcast
 from genlit.errors import GenlitError
 
@@ -19,6 +20,11 @@ class Measurement(Protocol):
 
     def measure(self, trainer: Trainer, model: LightningModule) -> Values:
         """The values by name."""
+
+
+def selection(source: Source) -> str:
+    """The split to measure while training: val, or train where nothing is held out; never the test that is reported."""
+    return "val" if min(source.rows("val").sizes) else "train"
 
 
 class Evaluation(Callback):
@@ -45,12 +51,14 @@ class Evaluation(Callback):
         self.measurements, self.every, self.share = measurements, every, share
         self._last = 0.0
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         started = time.perf_counter()
         for measurement in self.measurements:
             measurement.prepare(trainer, pl_module)
+        self._setup = time.perf_counter() - started
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._begun, self._spent, self._done = time.perf_counter(), 0.0, pl_module.images
-        self._setup = self._begun - started
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
         if pl_module.images // self.every > self._done // self.every:

@@ -2,18 +2,19 @@
 
 from lightning.pytorch import LightningModule, Trainer
 
+from genlit.callbacks.evaluation import selection
 from genlit.capabilities import Samples
 from genlit.data import Source
-from genlit.engine.play import known
+from genlit.engine.clock import derive
 from genlit.engine.processes import agreed, broadcast, rank
-from genlit.errors import GenlitError
+from genlit.errors import GenlitError, known
 from genlit.metrics.extractors import EXTRACTORS, extractor
 from genlit.metrics.fidelity import compare
 from genlit.metrics.neighbours import K_DENSITY
 from genlit.metrics.references import reference
 from genlit.metrics.sets import Drawn, Stored
 
-SEED = 1  # `genlit eval` reports another seed's samples, so a checkpoint chosen by these was not chosen by those
+SEED = derive("selection")  # no seed that a user gives `genlit eval`: a checkpoint is not chosen by what is reported
 METRICS = ("fid", "diversity", "kid", "precision", "recall")
 LEAST = K_DENSITY + 1  # images that precision and recall need
 
@@ -67,5 +68,4 @@ class Fidelity:
         return {measure.name: measure.value for measure in measures}
 
     def _real(self, source: Source) -> Stored:
-        split = "val" if min(source.rows("val").sizes) else "train"
-        return Stored.of(source, split, limit=10 * self.n)
+        return Stored.of(source, selection(source), limit=10 * self.n)

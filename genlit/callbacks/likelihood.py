@@ -2,13 +2,14 @@
 
 from lightning.pytorch import LightningModule, Trainer
 
+from genlit.callbacks.evaluation import selection
 from genlit.capabilities import Bounds, HasDensity
 from genlit.errors import GenlitError
 from genlit.metrics.likelihood import likelihoods
 
 
 class Likelihood:
-    """Measures log p(x), or its bounds, and bits per dimension of validation images, with the averaged weights.
+    """Measures log p(x), or its bounds, and bits per dimension of validation images, else of training images.
 
     Args:
         k: draws of the bounds: 1 is the ELBO, more is IWAE-k.
@@ -38,5 +39,6 @@ class Likelihood:
         return self._measured(trainer, model, self.k)
 
     def _measured(self, trainer: Trainer, model: LightningModule, k: tuple[int, ...]) -> dict[str, float]:
-        measures = likelihoods(model, trainer.datamodule, trainer.datamodule.held_out, k, self.limit)
+        source = trainer.datamodule
+        measures = likelihoods(model, source, selection(source), k, self.limit)
         return {measure.name: measure.value for measure in measures}

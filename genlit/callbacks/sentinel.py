@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from genlit.callbacks.best import forget_after
 from genlit.engine import checkpoint
 from genlit.engine.checkpoint import the_checkpoints
 
@@ -28,14 +29,17 @@ class Sign(NamedTuple):
 
 
 SIGNS = (
-    Sign("diversity/", 0.1, "samples are nearly alike: add instance noise, or train the generator less often"),
+    Sign("diversity/", 0.1, "samples are nearly alike: more instance noise, or fewer updates of the generator"),
     Sign("recall/", 0.02, "samples miss nearly all real images: try another loss (hinge, wasserstein) or a penalty"),
-    Sign("saturation/", 0.02, "the critic is never wrong: lower its rate, or add spectral norm, noise or a penalty"),
+    Sign("saturation/", 0.02, "the critic is never wrong: lower its rate, or more noise, spectral norm or a penalty"),
 )
 
 
+SLOW_START = 3
+
+
 class Sentinel(Callback):
-    """Looks at every evaluation for signs of collapse, and acts when some were there `patience` times in a row.
+    """Looks at every evaluation for signs of collapse, and says so when some were there `patience` times in a row.
 
     The signs: samples whose features vary by less than a tenth of what real ones do, a recall under 0.02, and a critic
     whose loss, one that cannot fall below 0, lies under 0.02. Loss curves of a game say little by themselves: a
@@ -44,6 +48,8 @@ class Sentinel(Callback):
     Args:
         action: warn, stop the training, or return: stop, and set the checkpoints since the last healthy evaluation
             aside, so that the next `genlit train` goes on from there.
+            Nothing is stopped that may still be starting: before the first healthy evaluation it takes three times the
+            patience.
         patience: evaluations in a row, at least 1.
     """
 
@@ -73,13 +79,16 @@ class Sentinel(Callback):
         self._healthy = self._healthy if seen else trainer.global_step
         strikes = {"sentinel/strikes": self._strikes}
         if self._strikes == self.patience:
-            self._act(trainer, seen)
+            self._warn(trainer, seen)
+        if self._strikes == self.patience * (SLOW_START if self._healthy is None else 1) and self.action != "warn":
+            self._stop(trainer)
         return strikes
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Goes back, when the last checkpoint has been written."""
         if self._returning and trainer.is_global_zero:
             set_aside(Path(trainer.default_root_dir) / "checkpoints", self._healthy)
+            forget_after(Path(trainer.default_root_dir), self._healthy)
 
     def state_dict(self) -> dict[str, Any]:
         return {"strikes": self._strikes, "healthy": self._healthy, "losses": dict(self._losses)}
@@ -97,15 +106,20 @@ class Sentinel(Callback):
         if self._healthy is not None:
             the_checkpoints(trainer).spared["healthy"] = self._healthy
 
-    def _act(self, trainer: Trainer, seen: list[str]) -> None:
-        tell = log.warning if trainer.is_global_zero else log.debug
-        tell("collapse at iteration %d: %s", trainer.global_step, "; ".join(seen))
-        if self.action == "warn":
-            return
+    def _warn(self, trainer: Trainer, seen: list[str]) -> None:
+        what = "collapse" if self._healthy is not None else "no sign of health yet"
+        self._tell(trainer, f"{what} at iteration {trainer.global_step}: {'; '.join(seen)}")
+
+    def _stop(self, trainer: Trainer) -> None:
         trainer.should_stop, self._strikes = True, 0  # whoever goes on from here has all patience again
         self._returning = self.action == "return" and self._saved(trainer)
-        back = f"iteration {self._healthy}" if self._returning else "the last checkpoint"
-        tell("training stops; go on from %s with other settings: --resume --override", back)
+        back = f"iteration {self._healthy}" if self._returning else "the last checkpoint (none was healthy)"
+        back = back if self.action == "return" else "the last checkpoint"
+        self._tell(trainer, f"training stops; go on from {back} with other settings: --resume --override")
+
+    def _tell(self, trainer: Trainer, sentence: str) -> None:
+        if trainer.is_global_zero:
+            log.warning(sentence)
 
     def _saved(self, trainer: Trainer) -> bool:
         """Whether the last healthy state can be gone back to."""
@@ -120,7 +134,7 @@ def signs(values: dict[str, float]) -> list[str]:
         values: by name, as an evaluation gives them.
     """
     found = ((sign, name, value) for sign in SIGNS for name, value in values.items() if name.startswith(sign.metric))
-    return [f"{name} is {value:.3g} ({sign.remedy})" for sign, name, value in found if value < sign.bound]
+    return [f"{name} is {value:.4g} ({sign.remedy})" for sign, name, value in found if value < sign.bound]
 
 
 def critic_losses(record: dict[str, float]) -> dict[str, float]:

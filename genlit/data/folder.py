@@ -114,7 +114,7 @@ class Folder(Source):
         return Contents(unpaired | paired | {"train": unpaired["train"]})
 
     def _side(self, split: str, side: str) -> Listing:
-        return self._readable([(path, None) for path in _pictures(self.path / f"{split}{side}")])
+        return self._readable([(path, None) for path in pictures(self.path / f"{split}{side}")])
 
     def _domain(self, column: str, listing: Listing) -> Stream:
         return {column: Images([path for path, _ in listing], self._decode)}
@@ -153,7 +153,12 @@ def _folders(base: Path) -> list[Path]:
     return sorted(one for one in base.iterdir() if one.is_dir() and not one.name.startswith((".", "__")))
 
 
-def _pictures(base: Path) -> list[Path]:
+def pictures(base: Path) -> list[Path]:
+    """The picture files of a folder, by name, at any depth; hidden ones are left out.
+
+    Raises:
+        GenlitError: there is no such folder, or no picture in it.
+    """
     if not base.is_dir():
         raise GenlitError(f"{base} is missing: put images into it.")
     found = (path for path in base.rglob("*") if path.suffix.lower() in SUFFIXES)
@@ -167,10 +172,10 @@ def _listing(base: Path) -> Listing:
         base = base / "images"
     folders = _folders(base)
     if not folders:
-        return [(path, None) for path in _pictures(base)]
+        return [(path, None) for path in pictures(base)]
     if loose := [path for path in base.iterdir() if path.suffix.lower() in SUFFIXES]:
         raise GenlitError(f"{loose[0]} lies beside the class folder {folders[0].name}: move it into a class folder.")
-    return _interleaved({folder.name: _pictures(folder) for folder in folders})
+    return _interleaved({folder.name: pictures(folder) for folder in folders})
 
 
 def _interleaved(classes: dict[str, list[Path]]) -> Listing:

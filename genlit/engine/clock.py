@@ -4,6 +4,7 @@ A run that resumes at iteration `it` needs no saved random state: it derives the
 """
 
 import hashlib
+from contextlib import AbstractContextManager
 
 import torch
 
@@ -20,6 +21,11 @@ def reseed(device: torch.device, *key: int | str) -> None:
     torch.default_generator.manual_seed(seed)  # torch.manual_seed costs 20 times as much: it asks every back end
     if device.type != "cpu":
         torch.get_device_module(device).manual_seed(seed)
+
+
+def untouched(device: torch.device) -> AbstractContextManager[None]:
+    """A block after which torch's global random state, on the CPU and on `device`, is what it was."""
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 
 def ramp(images: float, duration: float) -> float:

@@ -1,8 +1,7 @@
 """The engine: plays a model's turns inside Lightning's loop, and keeps the clock, the log and the checkpoint right."""
 
 import os
-from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from genlit.engine.guard import Guard
 from genlit.engine.logbook import Logbook
 from genlit.engine.processes import gather
 from genlit.engine.strategy import SyncAtStep
-from genlit.errors import GenlitError
+from genlit.errors import GenlitError, known
 
 Batch = dict[str, Any]
 Terms = dict[str, Tensor]
@@ -276,15 +275,6 @@ class Engine(LightningModule):
         mine = checkpoint["processes"][self.global_rank]
         self._train_book.load_state_dict(mine["logbook"])
         self.load_slot_state(mine["slots"])
-
-
-def known(where: str, given: Iterable[str], allowed: Iterable[str]) -> None:
-    """Refuses a name that is not among the allowed ones, with the nearest."""
-    for name in given:
-        if name not in allowed:
-            near = get_close_matches(name, allowed, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(allowed)}"
-            raise GenlitError(f"{where}: unknown name '{name}'; {hint}")
 
 
 def _gradients_are_there() -> None:

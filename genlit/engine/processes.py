@@ -52,21 +52,32 @@ def total(value: Tensor) -> Tensor:
     """The sum of all processes' values, on every process, where `value` lies."""
     if world_size() == 1:
         return value
-    summed = value.to("cuda") if dist.get_backend() == "nccl" else value.clone()
+    summed = value.clone().to("cuda" if dist.get_backend() == "nccl" else value.device)
     dist.all_reduce(summed)
     return summed.to(value.device)
 
 
 @contextmanager
 def agreed() -> Iterator[None]:
-    """A block without collectives whose GenlitError in any process is raised in all: none waits for one that left."""
-    refusal = None
+    """A block without collectives that fails in all processes when it fails in one: none waits for one that left.
+
+    Raises:
+        GenlitError: what another process said.
+    """
+    failure = None
     try:
         yield
-    except GenlitError as error:
-        refusal = error
-    if refusals := [error for error in gather(refusal) if error]:
-        raise refusals[0]
+    except Exception as error:  # whatever it is, the others must hear of it
+        failure = error
+    said = gather(None if failure is None else _sentence(failure))
+    if failure:
+        raise failure
+    if heard := next(filter(None, said), None):
+        raise GenlitError(heard)
+
+
+def _sentence(error: Exception) -> str:
+    return str(error) if isinstance(error, GenlitError) else f"process {rank()}: {type(error).__name__}: {error}"
 
 
 def highest(value: Tensor) -> Tensor:

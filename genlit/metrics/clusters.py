@@ -54,7 +54,7 @@ def head_labels(posteriors: Tensor, labels: Tensor) -> Tensor:
     """The label of each cluster i: that of the validation image argmaxₙ q(i|xₙ), int64 (K,).
 
     A cluster's test images take its label, so several clusters may share one. Makhzani et al. 2015, "Adversarial
-    Autoencoders", section 5, https://arxiv.org/abs/1511.05644
+    Autoencoders", section 6, https://arxiv.org/abs/1511.05644
 
     Args:
         posteriors: q(i|xₙ) of the validation images, (N, K).

@@ -7,14 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from genlit.engine.play import known
+import torch
+
 from genlit.engine.processes import agreed, broadcast, rank
-from genlit.errors import GenlitError
+from genlit.errors import GenlitError, known
 from genlit.metrics.extractors.base import Extractor
-from genlit.metrics.frechet import Moments, fd_infinity, frechet
+from genlit.metrics.frechet import Moments, fd_infinity, frechet, require_comparable
 from genlit.metrics.kernel import kernel_distance
 from genlit.metrics.measure import Measure, timed
-from genlit.metrics.neighbours import authenticity, neighbourhoods
+from genlit.metrics.neighbours import K_DENSITY, K_MANIFOLD, authenticity, neighbourhoods
 from genlit.metrics.references import reference, summarise
 from genlit.metrics.score import SPLITS
 from genlit.metrics.sets import ImageSet, Pictures, Stored
@@ -39,10 +40,8 @@ def _frechet(pair: Pair) -> Iterator[Measure]:
 
 def _floor(pair: Pair) -> Iterator[Measure]:
     """The distance of as many training images: what no model of this many samples need be asked to go below."""
-    if pair.seen is None:
-        raise GenlitError("fid-floor compares training images with real ones: it can be measured of a run alone")
     real = Moments.of(pair.seen.features[: pair.generated.moments.n])
-    yield _row("fid-floor", frechet(real, pair.real.moments).value, n_seen=real.n)
+    yield Measure("fid-floor", frechet(real, pair.real.moments).value, real.n)
 
 
 def _infinity(pair: Pair) -> Iterator[Measure]:
@@ -62,8 +61,10 @@ def _score(pair: Pair) -> Iterator[Measure]:
 
 def _neighbours(pair: Pair) -> Iterator[Measure]:
     found = neighbourhoods(pair.generated.features, pair.real.features, pair.real.radii)
-    for metric, k in zip(found._fields, (*found.k[:1] * 2, *found.k[1:] * 2), strict=False):
-        yield _row(metric, getattr(found, metric), k=k)
+    for metric in ("precision", "recall"):
+        yield _row(metric, getattr(found, metric), k=K_MANIFOLD)
+    for metric in ("density", "coverage"):
+        yield _row(metric, getattr(found, metric), k=K_DENSITY)
 
 
 def _authenticity(pair: Pair) -> Iterator[Measure]:
@@ -76,7 +77,9 @@ def _authenticity(pair: Pair) -> Iterator[Measure]:
 
 def _diversity(pair: Pair) -> Iterator[Measure]:
     """tr Σ_generated / tr Σ_real: 1 where generated images are as different from each other as real ones are."""
-    yield _row("diversity", pair.generated.moments.trace / pair.real.moments.trace)
+    if not (spread := pair.real.moments.trace):
+        raise GenlitError("the real images are all alike: there is nothing to compare with")
+    yield _row("diversity", pair.generated.moments.trace / spread)
 
 
 def _row(metric: str, value: float, **details: Any) -> Measure:
@@ -89,7 +92,7 @@ METRICS: dict[str, Callable[[Pair], Iterator[Measure]]] = {
     "is": _score, "fid-infinity": _infinity,
 }  # fmt: skip
 STREAMED = ("fid", "diversity", "is")  # these need no feature to be kept
-USUAL = tuple(metric for metric in METRICS if metric != "fid-infinity")
+PUBLISHED = ("fid", "diversity")  # these need no image to compare with
 
 
 def compare(
@@ -118,10 +121,8 @@ def compare(
         GenlitError: a metric is unknown, or cannot be had from these weights or statistics.
     """
     metrics = list(metrics)
-    known("metrics", metrics, METRICS)
+    _refuse(metrics, generated, real, extractor, seen)
     features = not set(metrics) <= set(STREAMED)
-    if isinstance(real, Summary) and set(metrics) - {"fid", "diversity"}:
-        raise GenlitError(f"published statistics allow fid and diversity, not {', '.join(metrics)}: give the images")
     begin = time.perf_counter()
     summary = real if isinstance(real, Summary) else reference(real, extractor, root, features=features)
     asked = seen if {"authenticity", "fid-floor"} & set(metrics) else None
@@ -137,6 +138,44 @@ def compare(
             theirs = "-published" if isinstance(real, Summary) else ""
             measures = [_named(row, extractor, len(generated), details, theirs) for row in rows]
     return broadcast(measures)
+
+
+def allowed(extractor: Extractor, n: int, n_real: int) -> tuple[str, ...]:
+    """The metrics that an extractor and so many images allow.
+
+    Args:
+        extractor: of the features.
+        n: generated images.
+        n_real: real ones.
+    """
+    enough = [metric for metric in METRICS if n >= least(metric, extractor)]
+    enough = [metric for metric in enough if METRICS[metric] is not _neighbours or n_real > K_DENSITY]
+    return tuple(metric for metric in enough if metric != "is" or extractor.classes)
+
+
+def least(metric: str, extractor: Extractor) -> int:
+    """How many generated images a metric needs."""
+    if METRICS[metric] is _neighbours:
+        return K_DENSITY + 1
+    return {"is": SPLITS, "fid-infinity": 2 * (extractor.width + 1)}.get(metric, 2)
+
+
+def _refuse(
+    metrics: list[str], generated: ImageSet, real: ImageSet | Summary, extractor: Extractor, seen: Stored | None
+) -> None:
+    """Refuses what cannot be measured, before any image is looked at."""
+    known("metrics", metrics, METRICS)
+    for metric in metrics:
+        if isinstance(real, Summary) and metric not in PUBLISHED:
+            raise GenlitError(f"published statistics allow fid and diversity, not {metric}: give the images")
+        if metric == "is" and extractor.classes is None:
+            raise GenlitError(f"the weights of {extractor.family} lack the final layer that the Inception Score needs")
+        if metric == "fid-floor" and seen is None:
+            raise GenlitError("fid-floor compares training images with real ones: it can be measured of a run alone")
+        if len(generated) < (needed := least(metric, extractor)):
+            raise GenlitError(f"{metric} needs at least {needed} images, and there are {len(generated)}")
+    if isinstance(real, Summary):
+        require_comparable(torch.empty(1, extractor.width), real.moments.mean[None], 1)
 
 
 def named(metric: str, extractor: Extractor, n: int, against: str) -> str:
@@ -158,5 +197,6 @@ def _rows(pair: Pair, metrics: list[str], shared: float) -> list[Measure]:
 
 
 def _named(row: Measure, extractor: Extractor, n: int, details: dict[str, Any], suffix: str) -> Measure:
+    n = row.n or n
     name = named(row.name + suffix, extractor, n, details["against"])
     return replace(row, name=name, n=n, details=row.details | details)

@@ -66,7 +66,8 @@ class Distance(NamedTuple):
 
     Args:
         value: the distance, in squared units of the features.
-        negative: sum of the negative eigenvalues left out of both covariances; far from 0 where one is no covariance.
+        negative: what was below zero and left out, in the same units: −Σ√|λ| of FₐS_bFₐᵀ, or the sum of the negative
+            eigenvalues of both covariances where their roots were taken; far from 0 where one is no covariance.
     """
 
     value: float
@@ -103,9 +104,9 @@ def _apart(a: Moments, b: Moments) -> float:
 
 
 def _overlap(factor: Tensor, covariance: Tensor) -> tuple[float, float]:
-    """Σ √λ of FSFᵀ, and the sum of what of λ is negative: three times as fast as S's own root and singular values."""
+    """Σ √λ of FSFᵀ, and −Σ√|λ| of the negative λ: three times as fast as S's own root and singular values."""
     values = torch.linalg.eigvalsh(factor @ covariance @ factor.T)
-    return values.clamp(min=0).sqrt().sum().item(), values.clamp(max=0).sum().item()
+    return values.clamp(min=0).sqrt().sum().item(), -values.clamp(max=0).neg().sqrt().sum().item()
 
 
 def fd_infinity(features: Tensor, real: Moments, points: int = 15, smallest: int | None = None, seed: int = 0) -> float:

@@ -1,8 +1,10 @@
 """The game's own terms on held-out images."""
 
 import torch
+from lightning.fabric.utilities import move_data_to_device
 
 from genlit.data import Source
+from genlit.engine.clock import untouched
 from genlit.metrics.measure import Measure
 from genlit.model import GenerativeModel
 
@@ -11,10 +13,10 @@ from genlit.model import GenerativeModel
 def held_out_terms(model: GenerativeModel, source: Source, split: str) -> list[Measure]:
     """Means of the players' terms over a split, every image once; the names carry how it was binarised, if it was."""
     n = 0
-    for index, batch in enumerate(source.loader(split)):
-        moved = {k: v.to(model.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
-        model.examine(moved, index, source)
-        n += len(next(iter(batch.values())))
+    with untouched(model.device):
+        for index, batch in enumerate(source.loader(split)):
+            model.examine(move_data_to_device(batch, model.device), index, source)
+            n += len(next(iter(batch.values())))
     protocol = ".".join(filter(None, [source.binarize, f"n{n}", split]))
     terms = {name.removeprefix("val/"): value for name, value in model.examined().items()}
     return [

@@ -36,6 +36,11 @@ def to_uint8(images: Tensor, low: float = -1.0, high: float = 1.0) -> Tensor:
     return (exact.clamp(low, high) - low).mul_(255 / (high - low)).round_().to(torch.uint8)
 
 
+def to_float(images: Tensor) -> Tensor:
+    """x = (u / 255 − 1/2) / (1/2), in [-1, 1], of bytes u."""
+    return images.to(torch.get_default_dtype()).div_(255).sub_(0.5).div_(0.5)
+
+
 def as_rgb(images: Tensor) -> Tensor:
     """Three channels: grey is replicated, RGB stays as it is.
 

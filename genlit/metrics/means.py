@@ -7,16 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.fabric.utilities import move_data_to_device
-from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.utils.data import default_convert
 
 from genlit.data import Source
-from genlit.engine.clock import reseed
+from genlit.engine.clock import reseed, untouched
 from genlit.engine.processes import gather, rank, world_size
 from genlit.errors import GenlitError
-
-BLOCK = 64  # rows per pass: a constant, so that no batch size changes a draw or a rounding
+from genlit.sampling import BLOCK  # rows per pass, too: no batch size changes a draw or a rounding
 
 
 class PerImage:
@@ -104,7 +102,7 @@ def blocks(
     for block in range(rank(), -(-n // BLOCK), world_size()):
         positions = np.arange(block * BLOCK, min((block + 1) * BLOCK, *rows.sizes))  # whole blocks whatever n is
         batch = move_data_to_device(default_convert(rows[[positions] * len(rows.sizes)]), device)
-        with isolate_rng(), torch.no_grad():
+        with untouched(device), torch.no_grad():
             reseed(device, "per-image", seed, split, block)
             yield source.transform(batch, training=False), torch.from_numpy(positions)
 

@@ -1,5 +1,6 @@
 """A measured number, with how it was come by."""
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -25,8 +26,9 @@ class Measure:
     seconds: float | None = None
 
     def record(self) -> dict[str, Any]:
-        """The row as plain containers."""
-        return {"name": self.name, "value": self.value, "n": self.n, **self.details, "seconds": self.seconds}
+        """The row as plain containers; JSON has no word for a value that is not finite, which becomes None."""
+        value = self.value if math.isfinite(self.value) else None
+        return {"name": self.name, "value": value, "n": self.n, **self.details, "seconds": self.seconds}
 
 
 def timed(measure: Callable[[], Iterable[Measure]], shared: float = 0.0) -> list[Measure]:

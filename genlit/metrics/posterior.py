@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import torch
-from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
 from genlit.capabilities import Encodes, HasPrior
@@ -44,7 +43,7 @@ def aggregated_posterior(
         for batch, positions in blocks(source, split, n, model.device, seed)
     ]
     codes = torch.cat([part for share in gather(own) for part in share])
-    with isolate_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive("prior", seed))
         prior = model.prior(n, torch.device("cpu"))
     protocol = ".".join(filter(None, ["codes", source.binarize, f"n{n}", split]))

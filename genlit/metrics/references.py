@@ -50,7 +50,7 @@ def reference(images: Stored | Pictures, extractor: Extractor, root: Path, *, fe
             if rank() == 0:
                 path = _path(images, extractor, root, features)
                 stack.enter_context(held(path))  # who comes second waits, and finds what the first one wrote
-                found = _kept(path)
+                found = _kept(path) or (None if features else _kept(_path(images, extractor, root, True)))
         if broadcast(found is not None):
             return found
         summary = summarise(images, extractor, features=features)

@@ -19,21 +19,18 @@ from torch import Tensor
 
 from genlit.capabilities import Samples, Translates
 from genlit.data import Source
-from genlit.data.folder import SUFFIXES
+from genlit.data.folder import pictures
 from genlit.data.images import pixels, read
 from genlit.engine.processes import rank, world_size
 from genlit.errors import GenlitError
-from genlit.metrics.images import fingerprint, to_uint8
-
-BLOCK = 64
+from genlit.metrics.images import fingerprint, to_float, to_uint8
+from genlit.sampling import BLOCK
 
 Block = tuple[Tensor, Tensor]  # uint8 images (B, C, H, W) and their positions (B,)
 
 
 class ImageSet(Protocol):
-    """A set of images: how it is called in names, how many they are, and this process's blocks of them."""
-
-    name: str
+    """A set of images: how many they are, and this process's blocks of them."""
 
     def __len__(self) -> int: ...
 
@@ -93,9 +90,7 @@ class Pictures:
         if not folder.is_dir():
             raise GenlitError(f"{folder} is not there: give a folder of images or an .npz file")
         self.name = folder.resolve().name
-        self.paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)[:limit]
-        if not self.paths:
-            raise GenlitError(f"{folder} has no images: put files like .png or .jpg into it")
+        self.paths = pictures(folder)[:limit]
         self.sizes = [_size(path) for path in self.paths]
 
     def __len__(self) -> int:
@@ -112,8 +107,9 @@ class Pictures:
         """SHA-256 of every picture's size and pixels."""
         digest = hashlib.sha256()
         with ThreadPoolExecutor() as pool:
-            for array in pool.map(self._pixels, range(len(self))):
-                digest.update(f"{array.shape}".encode() + array.tobytes())
+            for start in range(0, len(self), BLOCK):  # no more pictures in memory than a block
+                for array in pool.map(self._pixels, range(start, min(start + BLOCK, len(self)))):
+                    digest.update(f"{array.shape}".encode() + array.tobytes())
         return digest.hexdigest()
 
     def _pixels(self, position: int) -> np.ndarray:
@@ -130,7 +126,7 @@ class Drawn:
     """
 
     def __init__(self, model: Samples, n: int, seed: int):
-        self.name, self.model, self.n, self.seed = "samples", model, n, seed
+        self.model, self.n, self.seed = model, n, seed
 
     def __len__(self) -> int:
         return self.n
@@ -152,7 +148,7 @@ class Translated:
     """
 
     def __init__(self, model: Translates, images: Stored, to: str):
-        self.name, self.model, self.images, self.to = f"to-{to}", model, images, to
+        self.model, self.images, self.to = model, images, to
 
     def __len__(self) -> int:
         return len(self.images)
@@ -160,8 +156,7 @@ class Translated:
     def blocks(self) -> Iterator[Block]:
         """This process's blocks."""
         for images, positions in self.images.blocks():
-            real = images.to(self.model.device).to(torch.get_default_dtype()).div_(255).sub_(0.5).div_(0.5)
-            yield to_uint8(self.model.translate(real, self.to)), positions
+            yield to_uint8(self.model.translate(to_float(images.to(self.model.device)), self.to)), positions
 
 
 def owned(n: int, sizes: list[tuple[int, int]] | None = None) -> Iterator[Tensor]:
@@ -191,7 +186,9 @@ def opened(path: str | Path, limit: int | None = None) -> Stored | Pictures:
     for key in ("images", "arr_0", "test_images", "train_images"):
         if arrays := read_npz(path, key):
             return Stored(path.stem, _channels_first(path, key, arrays[0]), limit)
-    raise GenlitError(f"{path} has no images: an array of them must be called `images` or `arr_0`")
+    raise GenlitError(
+        f"{path} has no images: an array of them must be called `images`, `arr_0`, `test_images` or `train_images`"
+    )
 
 
 def read_npz(path: Path, *keys: str) -> list[np.ndarray]:

@@ -1,8 +1,9 @@
 """What is known of a set of images through an extractor: one pass, and the same bits on any number of processes."""
 
+import logging
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from genlit.metrics.extractors.base import PASS, Extractor
 from genlit.metrics.frechet import Moments
 from genlit.metrics.score import Score, ScoreSums
 
+log = logging.getLogger("genlit")
+
+_STEPS: WeakKeyDictionary[Extractor, dict[torch.Size, float]] = WeakKeyDictionary()
 BITS = 17  # of a feature, relative to the extractor's scale: products have 34, which leaves 19 to add up in
 
 
@@ -39,9 +43,9 @@ class Collector:
 
     Every image counts once, by its position in the whole set; others than 0 to n - 1 are a sampler's padding and left
     out. Σx and Σxxᵀ are exact: features are rounded to multiples of a power of two, 2⁻¹⁷ of the extractor's scale (see
-    `step`), whose products float64 adds without rounding for half a million images. So neither the order, nor the
-    batches, nor the number of processes changes a bit, and a reduction costs one sum of D(D + 3)/2 numbers. Sets of no
-    more images than dimensions keep their features instead, which are fewer numbers than the sums.
+    `step`), whose products float64 adds without rounding while n E[x²] < 2¹⁹ scale², which is warned of. So neither the
+    order, nor the batches, nor the number of processes changes a bit, and a reduction costs one sum of D(D + 3)/2
+    numbers. Sets of no more images than dimensions keep their features, which are fewer numbers than the sums.
 
     Args:
         extractor: gives the features.
@@ -85,8 +89,8 @@ class Collector:
         if not len(fresh):
             return
         images, positions = images[fresh.to(images.device)], positions[fresh]
-        self.seen[positions] = 1
         pool, logits = self.extractor(images)
+        self.seen[positions] = 1  # only now: a batch that was refused may be given again
         if self.keeps:
             self.rows.append((positions, pool.cpu()))
         if self.sums:
@@ -136,8 +140,10 @@ class _Sums:
         self.device = torch.device("cpu") if device.type == "mps" else device  # Apple's GPUs have no float64
         self.sum = torch.zeros(width, dtype=torch.float64, device=self.device)
         self.outer = torch.zeros(width, width, dtype=torch.float64, device=self.device)
+        self.step = math.inf
 
     def add(self, features: Tensor, step: float) -> None:
+        self.step = step
         x = features.to(self.device, torch.float64).div_(step).round_().mul_(step)
         self.sum += x.sum(0)
         self.outer.addmm_(x.T, x)
@@ -149,16 +155,20 @@ class _Sums:
         mean, outer = packed[: len(self.sum)] / n, torch.zeros_like(self.outer)
         outer[upper] = packed[len(self.sum) :]
         outer += outer.triu(1).T
+        if outer.diagonal().max() >= 2**53 * self.step**2:  # the largest of all partial sums
+            log.warning("the features of %d images are too large to be added exactly: the last bits may differ", n)
         covariance = (outer - n * mean[:, None] * mean) / (n - 1)
         return Moments(n, mean.cpu(), covariance=covariance.cpu())
 
 
-@lru_cache(maxsize=4)
 def step(extractor: Extractor, shape: torch.Size) -> float:
     """What features are rounded to: 2⁻¹⁷ of the power of two above the largest feature of 32 images of noise.
 
     A power of two of the extractor's own scale, so that it is the same on every process, and known before any image is.
     """
-    noise = torch.randint(256, (PASS, *shape), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    scale = float(extractor(noise).pool.abs().max()) or 1.0
-    return 2.0 ** (math.ceil(math.log2(scale)) - BITS)
+    steps = _STEPS.setdefault(extractor, {})
+    if shape not in steps:
+        noise = torch.randint(256, (PASS, *shape), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+        scale = float(extractor(noise).pool.abs().max()) or 1.0
+        steps[shape] = 2.0 ** (math.ceil(math.log2(scale)) - BITS)
+    return steps[shape]

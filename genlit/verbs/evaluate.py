@@ -1,28 +1,20 @@
 """`genlit eval`: what a trained model's capabilities allow to be measured, with its protocol and cost."""
 
-import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
-from rich.console import Console
-from rich.table import Table
 
 from genlit import config, runs
 from genlit.capabilities import Bounds, Encodes, HasDensity, Reconstructs, Samples, Translates
 from genlit.data import Source
 from genlit.data.store import data_root
 from genlit.data.toy import Mixture
-from genlit.errors import GenlitError
-from genlit.files import write
-from genlit.loading import load
-from genlit.logging.media import png, side_by_side
+from genlit.errors import GenlitError, known
+from genlit.loading import load, usable
 from genlit.metrics import translation
 from genlit.metrics.extractors import Extractor, extractor, usual
-from genlit.metrics.fidelity import USUAL, compare
+from genlit.metrics.fidelity import METRICS, PUBLISHED, allowed, compare
 from genlit.metrics.held_out import held_out_terms
 from genlit.metrics.likelihood import likelihoods
 from genlit.metrics.measure import Measure, timed
@@ -33,10 +25,9 @@ from genlit.metrics.references import published
 from genlit.metrics.sets import Drawn, Pictures, Stored, Translated, opened
 from genlit.metrics.statistics import Summary
 from genlit.model import GenerativeModel
+from genlit.verbs import tables
 
 log = logging.getLogger("genlit")
-
-ALONE = ("fid", "kid", "precision", "recall", "density", "coverage")  # what folders are compared by
 
 
 @dataclass(frozen=True)
@@ -61,6 +52,11 @@ class Request:
     weights: str | None = None
     device: str = "cpu"
 
+    @property
+    def chooses(self) -> bool:
+        """Whether it asks for other than the usual table."""
+        return bool(self.metrics or self.n or self.seed)
+
 
 def evaluate(
     run: str, request: Request | None = None, *, out: str | None = None, trust: tuple[str, ...] = ()
@@ -70,26 +66,30 @@ def evaluate(
     Args:
         run: a run folder, an experiment's name or a checkpoint; `RUN@best` for the best in training.
         request: what to measure.
-        out: where the table goes; `eval-<split>.json` (`eval-<split>@best.json`) in the run folder by default.
+        out: where the table goes; a whole one goes to `eval-<split>.json` (`eval-<split>@best.json`) in the run folder
+            by default, one of chosen metrics, samples or another seed to the terminal alone.
         trust: packages of the user's own.
 
     Raises:
         GenlitError: there is no such run, its data are gone, or the experiment's claim does not hold.
     """
     request = request or Request()
+    known("metrics", request.metrics or (), METRICS)
     path = runs.resolve(run)
     folder, model = path.parent.parent, load(path, device=request.device, trust=trust)
     settings = config.parse([folder / "config.yaml"], [])
     source = config.source(settings)
-    network = _network(model, source, request)
-    measured = [row for measure in measures(model, source, request, network) for row in _measured(measure, request)]
-    claim = _claim(settings.claim, measured, request)
+    with tables.busy(f"measuring {path}"):
+        network = _network(model, source, request)
+        measured = [row for measure in measures(model, source, request, network) for row in _measured(measure, request)]
+    claim = None if request.metrics else tables.holds(settings.claim, measured)
     about = {"run": str(folder), "checkpoint": path.name, "iteration": model.iteration, "images": model.images}
     about |= {"split": request.split, "seed": request.seed, "claim": claim}
     about |= {"extractor": network.identity} if network else {}
-    name = f"eval-{request.split}{'@best' if run.endswith('@best') else ''}.json"
-    _report(str(path), measured, about, Path(out) if out else folder / name)
-    _show_closest(folder / "pictures" / "closest.png", model, source, request, measured)
+    best = "@best" if run.endswith("@best") else ""
+    usual = None if request.chooses else folder / f"eval-{request.split}{best}.json"
+    tables.report(str(path), measured, about, Path(out) if out else usual)
+    tables.show_closest(folder / "pictures" / f"closest{best}.png", model, source, request.seed, measured)
     if claim is False:
         raise GenlitError(f"{path} does not hold the experiment's claim: {settings.claim.as_dict()}")
     return measured
@@ -108,13 +108,15 @@ def compare_sets(images: str, against: str, request: Request | None = None, *, o
         GenlitError: a file cannot be read, or the network cannot be had.
     """
     request = request or Request()
+    known("metrics", request.metrics or (), METRICS)
     generated, real = opened(images, request.n), _real(against)
-    network = extractor(request.extractor or "inception", weights=request.weights).to(request.device)
-    metrics = request.metrics or (("fid",) if isinstance(real, Summary) else ALONE)
-    against = f"vs-{Path(against).expanduser().resolve().stem}"
-    measured = compare(generated, real, network, metrics, root=data_root(), against=against)
+    name = f"vs-{Path(against).expanduser().resolve().name.removesuffix('.npz')}"
+    with tables.busy(f"measuring {images} against {against}"):
+        network = extractor(request.extractor or "inception", weights=request.weights).to(usable(request.device))
+        metrics = request.metrics or _comparable(network, generated, real)
+        measured = compare(generated, real, network, metrics, root=data_root(), against=name)
     about = {"images": images, "against": against, "extractor": network.identity}
-    _report(f"{images} {against}", measured, about, Path(out) if out else None)
+    tables.report(f"{images} against {against}", measured, about, Path(out) if out else None)
     return measured
 
 
@@ -149,7 +151,7 @@ def _measured(measure: Callable[[], Iterable[Measure]], request: Request) -> lis
     try:
         return timed(measure)
     except GenlitError as error:
-        if request.metrics or request.extractor:
+        if request.metrics:
             raise
         log.warning("not measured: %s", error)
         return []
@@ -159,8 +161,8 @@ def _of_samples(model: Samples, source: Source, request: Request, network: Extra
     """Fidelity of samples to a split."""
     real = Stored.of(source, request.split)
     drawn = Drawn(model, request.n or len(real), request.seed)
-    metrics = request.metrics or _given_by(network)
-    seen = Stored.of(source, "train", limit=10_000)
+    metrics = request.metrics or allowed(network, len(drawn), len(real))
+    seen = Stored.of(source, "train")
     return compare(drawn, real, network, metrics, root=source.root, against=request.split, seen=seen)
 
 
@@ -168,7 +170,7 @@ def _of_translations(model: Translates, source: Source, request: Request, networ
     """KID first: test sets for translation are small, where a Fréchet distance says little."""
     split, metrics, measured = request.split, request.metrics or ("kid", "fid"), []
     for origin, target in translation.directions(model):
-        images = Translated(model, Stored.of(source, split, origin), target)
+        images = Translated(model, Stored.of(source, split, origin, request.n), target)
         real, against = Stored.of(source, split, target), f"{origin}-to-{target}.{split}"
         measured += compare(images, real, network, metrics, root=source.root, against=against)
     return measured
@@ -178,7 +180,7 @@ def _network(model: GenerativeModel, source: Source, request: Request) -> Extrac
     """What fidelity is measured by; None where there is nothing to measure, or nothing to measure it by."""
     pictures = isinstance(model, Samples | Translates) and not isinstance(source, Mixture)
     if pictures and (name := request.extractor or usual(source, request.weights)):
-        return extractor(name, source=source, weights=request.weights).to(request.device)
+        return extractor(name, source=source, weights=request.weights).to(usable(request.device))
     reason = "the data have no labels for lenet, and FID's network needs its weights: --weights=FILE"
     if not pictures:
         reason = f"{type(model).__name__} makes no pictures of {type(source).__name__}"
@@ -189,58 +191,14 @@ def _network(model: GenerativeModel, source: Source, request: Request) -> Extrac
     return None
 
 
-def _given_by(network: Extractor) -> tuple[str, ...]:
-    return tuple(metric for metric in USUAL if metric != "is" or network.classes)
+def _comparable(network: Extractor, generated: Stored | Pictures, real: Stored | Pictures | Summary) -> Sequence[str]:
+    """The metrics that need no training images."""
+    if isinstance(real, Summary):
+        return PUBLISHED
+    metrics = allowed(network, len(generated), len(real))
+    return [metric for metric in metrics if metric not in ("fid-floor", "authenticity", "fid-infinity")]
 
 
 def _real(against: str) -> Stored | Pictures | Summary:
     path = Path(against).expanduser()
     return (published(path) if path.suffix == ".npz" else None) or opened(path)
-
-
-def _report(title: str, measured: list[Measure], about: dict[str, Any], out: Path | None) -> None:
-    table = Table(title=title, caption=_said_of(about.get("extractor", {})))
-    table.add_column("metric", overflow="fold")
-    for column in ("value", "±", "n", "seconds"):
-        table.add_column(column, justify="right", no_wrap=True)  # a narrow screen may cut no number
-    for row in measured:
-        spread = f"{row.details['std']:.2g}" if "std" in row.details else ""
-        table.add_row(row.name, f"{row.value:.6g}", spread, str(row.n), f"{row.seconds:.3g}")
-    Console().print(table)
-    if out:
-        record = about | {"metrics": [row.record() for row in measured]}
-        write(out, json.dumps(record, indent=2) + "\n")
-
-
-def _show_closest(
-    file: Path, model: GenerativeModel, source: Source, request: Request, measured: list[Measure]
-) -> None:
-    """Writes the samples that are most like training images, each beside the one it is nearest to."""
-    for row in measured:
-        if closest := row.details.get("closest"):
-            samples = [model.sample(1, seed=request.seed, start=start) for start, _, _ in closest]
-            rows = [position for _, position, _ in closest]
-            images = torch.from_numpy(Stored.of(source, "train").array[rows])
-            write(file, png(side_by_side(torch.cat(samples).cpu(), images.float() / 127.5 - 1)))
-
-
-def _said_of(network: dict[str, Any]) -> str | None:
-    """The extractor in a line: what it is, and how good a classifier."""
-    if not network:
-        return None
-    accuracy = f", right on {network['accuracy']:.1%} of {network['accuracy split']}" if "accuracy" in network else ""
-    return f"{network['family']} {network['digest'][:8]}, {network['resize']}, {network['dtype']}{accuracy}"
-
-
-def _claim(claim: config.Namespace | None, measured: list[Measure], request: Request) -> bool | None:
-    """Whether the experiment's claim holds of every metric that its name begins; None without one, or unasked."""
-    if claim is None:
-        return None
-    values = [row.value for row in measured if row.name.startswith(claim.metric)]
-    if not values and request.metrics:
-        return None
-    if not values:
-        raise GenlitError(f"claim.metric: nothing measured is called '{claim.metric}'")
-    low = claim.at_least if claim.at_least is not None else float("-inf")
-    high = claim.at_most if claim.at_most is not None else float("inf")
-    return all(low <= value <= high for value in values)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from genlit.callbacks.evaluation import Evaluation
-from genlit.callbacks.fidelity import Fidelity
+from genlit.callbacks.fidelity import SEED, Fidelity
 from genlit.cli import verbs
 from genlit.errors import GenlitError
 from genlit.logging import history
@@ -48,7 +48,7 @@ def drawn(monkeypatch):
 
 def test_the_averaged_weights_are_measured_on_a_seed_of_its_own(dcgan, drawn):
     run = dcgan("--run.fidelity_samples=70", "--run.evaluate_every=24")
-    measured = [each for each in drawn if each["seed"] == 1]
+    measured = [each for each in drawn if each["seed"] == SEED]
     assert [(each["n"], each["start"]) for each in measured] == [(64, 0), (64, 64)]
     state = torch.load(run / "checkpoints" / "it-00000006.ckpt", weights_only=True)["state_dict"]
     averaged = next(value for name, value in state.items() if name.startswith("ema.") and name.endswith("0.weight"))
@@ -76,7 +76,7 @@ def test_the_dashboard_and_the_table_show_the_same_names(dcgan, tmp_path, monkey
     shown = [fidelity(row) for row in rows(run) if fidelity(row)]
     assert shown == [fidelity(record) for record in records(run)]
     table = tmp_path / "table.json"
-    words = ["eval", str(run), "--split", "val", "-n", "8", "--seed", "1", "--json", str(table)]
+    words = ["eval", str(run), "--split", "val", "-n", "8", "--seed", str(SEED), "--json", str(table)]
     verbs.main([*words, "--metrics", "fid,diversity,kid,precision,recall"], standalone_mode=False)
     printed = {row["name"]: row["value"] for row in json.loads(table.read_text())["metrics"]}
     assert printed.keys() == shown[-1].keys()

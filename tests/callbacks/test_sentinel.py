@@ -7,6 +7,7 @@ from torch import nn
 import genlit.models.dcgan
 from genlit.callbacks.best import Best
 from genlit.callbacks.evaluation import Evaluation
+from genlit.callbacks.fidelity import SEED
 from genlit.callbacks.sentinel import SIGNS, Sentinel, critic_losses, signs
 from genlit.data import Digits
 from genlit.engine.checkpoint import Checkpoints, SafeIO
@@ -207,7 +208,7 @@ def broken(monkeypatch):
     whole = genlit.models.dcgan.generator
 
     def sample(self, n, *, seed=0, start=0, batch_size=64):
-        healthy = seed == 1 and self.iteration <= 2
+        healthy = seed == SEED and self.iteration <= 2
         return digits[:n] if healthy else draw(self, n, seed=seed, start=start, batch_size=batch_size)
 
     def generator(*args):

@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 
 from genlit.data import Source
-from genlit.engine.play import known
-from genlit.errors import GenlitError
+from genlit.errors import GenlitError, known
 from genlit.metrics.extractors.base import Extractor, Features
 from genlit.metrics.extractors.inception import Inception, available
 from genlit.metrics.extractors.lenet import LeNet, lenet

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, BasicConv2d, FeatureExtractorInceptionV3
 
-from genlit.engine.play import known
-from genlit.errors import GenlitError
+from genlit.errors import GenlitError, known
 from genlit.files import sha256
 from genlit.metrics.extractors import weights as files
 from genlit.metrics.extractors.base import Extractor, Features, digest_of, variant_of

@@ -91,7 +91,7 @@ def _labelled(source: Source, split: str) -> Labelled:
     if not {"image", "label"} <= set(columns):
         raise GenlitError(
             f"lenet learns from `image` and `label`, and {type(source).__name__} has only {', '.join(sorted(columns))}:"
-            " choose a labelled source, or measure with inception and --weights."
+            " choose a labelled source, or measure with inception and its weights."
         )
     return _checked(source, split, columns["image"], columns["label"])
 

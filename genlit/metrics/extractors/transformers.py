@@ -12,8 +12,7 @@ from torch_fidelity import feature_extractor_clip as clip
 from torchvision.models.vision_transformer import VisionTransformer
 from torchvision.transforms.functional import normalize
 
-from genlit.engine.play import known
-from genlit.errors import GenlitError
+from genlit.errors import GenlitError, known
 from genlit.files import sha256
 from genlit.metrics.extractors import weights as files
 from genlit.metrics.extractors.base import Extractor, Features, digest_of, variant_of

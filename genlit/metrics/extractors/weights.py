@@ -61,6 +61,6 @@ def obtain(name: str, url: str, digest: str) -> Path:
     except (OSError, RuntimeError) as error:  # no network, no room; not the file that was asked for
         raise GenlitError(
             f"the weights {name} are not in {path.parent} and could not be fetched ({error}): put the file there, "
-            f"from {url}, or name it with --weights."
+            f"from {url}, or name another with --weights (run.fidelity_weights in training)."
         ) from error
     return path
