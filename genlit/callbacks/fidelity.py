@@ -8,9 +8,9 @@ from genlit.data import Source
 from genlit.engine.clock import derive
 from genlit.engine.processes import agreed, broadcast, rank
 from genlit.errors import GenlitError, known
+from genlit.metrics.distances.neighbours import K_DENSITY
 from genlit.metrics.extractors import EXTRACTORS, extractor
 from genlit.metrics.fidelity import compare
-from genlit.metrics.neighbours import K_DENSITY
 from genlit.metrics.references import reference
 from genlit.metrics.sets import Drawn, Stored
 

@@ -5,7 +5,7 @@ from lightning.pytorch import LightningModule, Trainer
 from genlit.callbacks.evaluation import selection
 from genlit.capabilities import Bounds, HasDensity
 from genlit.errors import GenlitError
-from genlit.metrics.likelihood import likelihoods
+from genlit.metrics.capabilities.likelihood import likelihoods
 
 
 class Likelihood:

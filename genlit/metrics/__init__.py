@@ -4,11 +4,11 @@ An extractor describes images (`extractors/`), a `Collector` turns a set of them
 distances by themselves (`frechet`, `kernel_distance`, `neighbourhoods`) compare two.
 """
 
+from genlit.metrics.distances.frechet import frechet
+from genlit.metrics.distances.kernel import kernel_distance
+from genlit.metrics.distances.neighbours import authenticity, neighbourhoods
 from genlit.metrics.extractors import extractor
 from genlit.metrics.fidelity import compare
-from genlit.metrics.frechet import frechet
-from genlit.metrics.kernel import kernel_distance
-from genlit.metrics.neighbours import authenticity, neighbourhoods
 from genlit.metrics.statistics import Collector, Summary
 
 __all__ = [

@@ -11,13 +11,13 @@ import torch
 
 from genlit.engine.processes import agreed, broadcast, rank
 from genlit.errors import GenlitError, known
+from genlit.metrics.distances.frechet import Moments, fd_infinity, frechet, require_comparable
+from genlit.metrics.distances.kernel import kernel_distance
+from genlit.metrics.distances.neighbours import K_DENSITY, K_MANIFOLD, authenticity, neighbourhoods
+from genlit.metrics.distances.score import SPLITS
 from genlit.metrics.extractors.base import Extractor
-from genlit.metrics.frechet import Moments, fd_infinity, frechet, require_comparable
-from genlit.metrics.kernel import kernel_distance
 from genlit.metrics.measure import Measure, timed
-from genlit.metrics.neighbours import K_DENSITY, K_MANIFOLD, authenticity, neighbourhoods
 from genlit.metrics.references import reference, summarise
-from genlit.metrics.score import SPLITS
 from genlit.metrics.sets import ImageSet, Pictures, Stored
 from genlit.metrics.statistics import Summary
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from genlit.engine.processes import collect, rank, total
 from genlit.errors import GenlitError
+from genlit.metrics.distances.frechet import Moments
+from genlit.metrics.distances.score import Score, ScoreSums
 from genlit.metrics.extractors.base import PASS, Extractor
-from genlit.metrics.frechet import Moments
-from genlit.metrics.score import Score, ScoreSums
 
 log = logging.getLogger("genlit")
 

@@ -12,15 +12,15 @@ from genlit.data.store import data_root
 from genlit.data.toy import Mixture
 from genlit.errors import GenlitError, known
 from genlit.loading import load, usable
-from genlit.metrics import translation
+from genlit.metrics.capabilities import translation
+from genlit.metrics.capabilities.held_out import held_out_terms
+from genlit.metrics.capabilities.likelihood import likelihoods
+from genlit.metrics.capabilities.modes import modes
+from genlit.metrics.capabilities.posterior import aggregated_posterior
+from genlit.metrics.capabilities.reconstruction import reconstructions
 from genlit.metrics.extractors import Extractor, extractor, usual
 from genlit.metrics.fidelity import METRICS, PUBLISHED, allowed, compare
-from genlit.metrics.held_out import held_out_terms
-from genlit.metrics.likelihood import likelihoods
 from genlit.metrics.measure import Measure, timed
-from genlit.metrics.modes import modes
-from genlit.metrics.posterior import aggregated_posterior
-from genlit.metrics.reconstruction import reconstructions
 from genlit.metrics.references import published
 from genlit.metrics.sets import Drawn, Pictures, Stored, Translated, opened
 from genlit.metrics.statistics import Summary

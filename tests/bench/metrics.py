@@ -23,9 +23,9 @@ from torchmetrics.image.fid import FrechetInceptionDistance, NoTrainInceptionV3
 from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import KernelInceptionDistance
 
+from genlit.metrics.distances.frechet import frechet
 from genlit.metrics.extractors import Extractor, Features, Inception
 from genlit.metrics.extractors.base import PASS, exact_float32
-from genlit.metrics.frechet import frechet
 from genlit.metrics.statistics import Collector
 from tests.bench.training import Step, clocks, row
 

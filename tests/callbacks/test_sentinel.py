@@ -24,7 +24,7 @@ MISSES = WELL | {"recall/lenet-1.n8.val": 0.0}
     ("values", "said"),
     [
         (WELL, []),
-        (ALIKE, ["diversity/lenet-1.n8.val is 0.05 (samples are nearly alike: add instance noise"]),
+        (ALIKE, ["diversity/lenet-1.n8.val is 0.05 (samples are nearly alike: more instance noise"]),
         (MISSES, ["recall/lenet-1.n8.val is 0 (samples miss nearly all real images: try another loss"]),
         (WELL | {"saturation/critic": 0.01}, ["saturation/critic is 0.01 (the critic is never wrong: lower its rate"]),
         ({"diversity/x": 0.1, "recall/x": 0.02, "saturation/critic": 0.02}, []),
@@ -109,10 +109,10 @@ def test_signs_may_differ_from_one_to_the_next(play):
 
 
 def test_a_second_collapse_is_told_too(play):
-    _, warnings = play("aaawaaa")
+    _, warnings = play("waaawaaa")
     assert [warning.partition(":")[0] for warning in warnings] == [
-        "collapse at iteration 3",
-        "collapse at iteration 7",
+        "collapse at iteration 4",
+        "collapse at iteration 8",
     ]
 
 
@@ -193,8 +193,8 @@ def test_nothing_is_set_aside_without_a_healthy_checkpoint_to_return_to(play, tm
     play("aaaaaa" if first == "return" else "waa", first, at=2, patience=9)
     for file in (tmp_path / "checkpoints").glob("it-00000001*"):
         file.unlink()
-    _, warnings = play("aaaaaa", "return", start=2)
-    assert "the last checkpoint" in warnings[-1]
+    _, warnings = play("a" * 12, "return", start=2)
+    assert "the last checkpoint (none was healthy)" in warnings[-1]
     assert not (tmp_path / "checkpoints" / "collapsed").exists()
 
 
@@ -232,7 +232,7 @@ def test_a_broken_generator_is_warned_of_once(dcgan, broken, caplog):
     assert strikes(run) == [0, 1, 2, 3, 4, 5]
     (warning,) = warnings(caplog)
     assert "collapse at iteration 8: diversity/lenet-" in warning
-    assert ".n8.val is 0 (samples are nearly alike: add instance noise" in warning
+    assert ".n8.val is 0 (samples are nearly alike: more instance noise" in warning
     assert "; recall/lenet-" in warning
 
 

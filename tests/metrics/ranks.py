@@ -13,12 +13,16 @@ from PIL import Image
 from torch.multiprocessing import start_processes
 from torch.utils.data import DistributedSampler
 
-from genlit.data import Digits
+from genlit.data import Digits, Emoji, Ring
 from genlit.engine.processes import rank, world_size
 from genlit.errors import GenlitError
+from genlit.metrics.capabilities.likelihood import likelihoods
+from genlit.metrics.capabilities.means import per_image
+from genlit.metrics.capabilities.modes import modes
+from genlit.metrics.capabilities.posterior import aggregated_posterior
+from genlit.metrics.capabilities.reconstruction import reconstructions
+from genlit.metrics.capabilities.translation import cycle_errors, paired_errors
 from genlit.metrics.fidelity import METRICS, compare
-from genlit.metrics.likelihood import likelihoods
-from genlit.metrics.means import per_image
 from genlit.metrics.sets import Drawn, Pictures, Translated
 from genlit.metrics.statistics import Collector
 from genlit.models import VAE
@@ -90,6 +94,15 @@ def likelihood(root):
     return {row.name: [row.value, row.n] for row in rows}
 
 
+def by_capability(root):
+    """Reconstructions, codes against the prior, translations, modes of a ring."""
+    digits, emoji = Digits(binarize="dynamic"), Emoji(size=16).require(("a", "b"))
+    rows = [*reconstructions(vae(), digits, "test", limit=150), *aggregated_posterior(vae(), digits, "test", 150)]
+    rows += [*paired_errors(Negative(), emoji, "test"), *cycle_errors(Negative(), emoji, "test")]
+    rows += modes(Points(), Ring(), 150)
+    return {row.name: [row.value, row.n] for row in rows}
+
+
 def means(root):
     values = per_image(brightness, Digits(binarize="dynamic"), "test", torch.device("cpu"), limit=37)
     return dict(zip(("means", "n"), values))
@@ -119,7 +132,7 @@ def the_first_process_cannot_measure(root):
 
 MEASURED = (
     fewer_than_a_block, several_blocks, from_the_cache, fewer_images_than_features, subsets_are_drawn, drawn,
-    drawn_by_a_network, translated, likelihood, means,
+    drawn_by_a_network, translated, likelihood, by_capability, means,
 )  # fmt: skip
 COLLECTED = (a_padded_sampler, uneven_batches)
 REFUSED = (
@@ -139,6 +152,7 @@ class Spoilt(Painter):
 class Negative:
     """Translates to the negative."""
 
+    domains = ("a", "b")
     device = torch.device("cpu")
 
     def translate(self, images, to):
@@ -149,6 +163,16 @@ def vae():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return VAE((1, 28, 28), latent=3, hidden=(16,))
+
+
+class Points:
+    """Draws points of the plane, the same ones whatever process asks."""
+
+    device = torch.device("cpu")
+
+    def sample(self, n, *, seed=0, start=0, batch_size=64):
+        blocks = (torch.Generator().manual_seed(k) for k in range((start + n) // 64 + 1))
+        return torch.cat([torch.randn(64, 2, 1, 1, generator=each) for each in blocks])[start : start + n]
 
 
 def brightness(batch):

@@ -54,7 +54,7 @@ def test_refusals_name_what_is_wrong(told):
     assert "1 of 37 images were never given" in said["missing"]
     assert "37 of 37 images were given to two processes" in said["doubled"]
     assert "not finite" in said["one_process_draws_nan"]
-    assert "draws of 17 to 15" in said["the_first_process_cannot_measure"]
+    assert "fid-infinity needs at least 34 images" in said["the_first_process_cannot_measure"]
     assert "cut.png cannot be read" in said["the_first_process_meets_a_damaged_picture"]
 
 

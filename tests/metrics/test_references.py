@@ -12,8 +12,8 @@ from PIL import Image
 
 from genlit.errors import GenlitError
 from genlit.metrics import references
-from genlit.metrics.frechet import Moments, frechet
-from genlit.metrics.neighbours import radii
+from genlit.metrics.distances.frechet import Moments, frechet
+from genlit.metrics.distances.neighbours import radii
 from genlit.metrics.references import published, reference, summarise
 from genlit.metrics.sets import Pictures, Stored
 from tests.metrics.stubs import Tiny, nothing_drawn, patterns, stored

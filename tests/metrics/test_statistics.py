@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from genlit.errors import GenlitError
-from genlit.metrics.frechet import Moments, frechet
+from genlit.metrics.distances.frechet import Moments, frechet
 from genlit.metrics.statistics import BITS, Collector, step
 from tests.metrics.stubs import Tiny, nothing_drawn, patterns
 

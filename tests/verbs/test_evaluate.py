@@ -103,8 +103,8 @@ def test_a_vae_is_measured_by_all_it_can_do(run, capsys):
 def test_a_gan_is_measured_by_its_samples_and_the_same_again(dcgan):
     tables = []
     for _ in range(2):
-        genlit_command("eval", dcgan, "-n", 16)
-        tables.append(nameless(table(dcgan)))
+        genlit_command("eval", dcgan, "-n", 16, "--json", dcgan / "some.json")
+        tables.append(nameless(table(dcgan, "some.json")))
     assert tables[0] == tables[1]
     assert {row["n"] for row in tables[0] if "lenet" in row["name"]} == {16}
     names = [row["name"] for row in tables[0]]
@@ -113,6 +113,16 @@ def test_a_gan_is_measured_by_its_samples_and_the_same_again(dcgan):
         re.search(r"/lenet-[0-9a-f]{8}\.n16\.test$", name) for name in names if name.startswith(("kid", "recall"))
     )
     assert not any(name.startswith(("elbo", "iwae", "mse")) for name in names)
+
+
+def test_samples_that_are_most_like_training_images_are_told_and_shown(dcgan):
+    genlit_command("eval", dcgan)
+    (row,) = [row for row in table(dcgan)["metrics"] if row["name"].startswith("authenticity/")]
+    distances = [distance for _, _, distance in row["closest"]]
+    assert len(distances) == 16
+    assert distances == sorted(distances)
+    with Image.open(dcgan / "pictures" / "closest.png") as picture:
+        assert picture.width > picture.height / 2
 
 
 def test_metrics_restrict_to_those_named_and_json_goes_where_it_is_told(dcgan, tmp_path):
@@ -210,9 +220,17 @@ def test_a_claim_about_nothing_is_named(run, claim):
 
 def test_a_claim_about_what_was_not_asked_for_is_left_open(run, claim):
     claim("metric: elbo, at_least: 0.0")
-    genlit_command("eval", run, "-n", 16, "--metrics", "kid")
-    assert list(by_metric(table(run))) == ["kid"]
-    assert table(run)["claim"] is None
+    genlit_command("eval", run, "-n", 16, "--metrics", "kid", "--json", run / "kid.json")
+    assert list(by_metric(table(run, "kid.json"))) == ["kid"]
+    assert table(run, "kid.json")["claim"] is None
+
+
+def test_a_whole_table_is_not_lost_to_a_part_of_one(run):
+    genlit_command("eval", run)
+    whole = table(run)
+    genlit_command("eval", run, "--metrics", "fid")
+    genlit_command("eval", run, "-n", 16)
+    assert table(run) == whole
 
 
 def test_a_loaded_model_keeps_its_clock(run):
@@ -316,7 +334,7 @@ def test_a_score_needs_the_final_layer(folders, weights, tmp_path):
     state = torch.load(weights, weights_only=True)
     torch.save({name: tensor for name, tensor in state.items() if not name.startswith("fc.")}, tmp_path / "trunk.pth")
     sets = ["--images", folders / "drawn.npz", "--against", folders / "real.npz", "--weights", tmp_path / "trunk.pth"]
-    with pytest.raises(GenlitError, match="lack the final layer, which the Inception Score needs"):
+    with pytest.raises(GenlitError, match="lack the final layer that the Inception Score needs"):
         genlit_command("eval", *sets, "--metrics", "kid,is")
 
 

@@ -34,7 +34,7 @@ def extractor(
         name: one of EXTRACTORS.
         source: what lenet learns from; the others need none.
         weights: a file for a pretrained network; by default the published one.
-        resize: one of `genlit.metrics.resize.RESIZES`; by default the network's own.
+        resize: one of `genlit.metrics.extractors.resize.RESIZES`; by default the network's own.
 
     Raises:
         GenlitError: there is no such extractor, it cannot be had, or it does not take what was given.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genlit.errors import GenlitError
+from genlit.metrics.images import to_uint8
 
 PASS = 32  # images per pass: the rounding of a convolution depends on the size of its batch
 
@@ -40,7 +41,7 @@ class Extractor(nn.Module):
         family: the network: inception, lenet, dinov2-vit-s-14, clip-vit-b-32, ...
         variant: what else the values depend on, as it stands in the names of metrics.
         digest: SHA-256 of the weights behind `pool`, see `digest_of`.
-        resize: how images are brought to the network's size: a name of `genlit.metrics.resize.RESIZES`.
+        resize: how images are brought to the network's size: a name of `genlit.metrics.extractors.resize.RESIZES`.
         dtype: the precision of the network.
         channels: what becomes of an image's channels.
         width: D.
@@ -86,6 +87,16 @@ class Extractor(nn.Module):
             passes = [self._pass(whole[i : i + PASS].to(self.device)) for i in range(0, len(images), PASS)]
         pool, logits = zip(*passes)
         return Features(torch.cat(pool), None if self.classes is None else torch.cat(logits))
+
+    def classify(self, images: Tensor) -> Tensor:
+        """Logits, (B, K), of images in [-1, 1]: what metrics of labels and modes ask a classifier for.
+
+        Raises:
+            GenlitError: there is no final layer.
+        """
+        if self.classes is None:
+            raise GenlitError(f"the weights of {self.family} lack the final layer and classify nothing: use lenet")
+        return self(to_uint8(images)).logits
 
     def _pass(self, images: Tensor) -> Features:
         missing = PASS - len(images)

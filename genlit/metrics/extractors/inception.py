@@ -12,8 +12,8 @@ from genlit.errors import GenlitError, known
 from genlit.files import sha256
 from genlit.metrics.extractors import weights as files
 from genlit.metrics.extractors.base import Extractor, Features, digest_of, variant_of
+from genlit.metrics.extractors.resize import RESIZES
 from genlit.metrics.images import as_rgb
-from genlit.metrics.resize import RESIZES
 
 NAME = "weights-inception-2015-12-05-6726825d.pth"
 PREFIX = "6726825d"  # of the file's SHA-256

@@ -16,8 +16,8 @@ from genlit.errors import GenlitError, known
 from genlit.files import sha256
 from genlit.metrics.extractors import weights as files
 from genlit.metrics.extractors.base import Extractor, Features, digest_of, variant_of
+from genlit.metrics.extractors.resize import RESIZES
 from genlit.metrics.images import as_rgb
-from genlit.metrics.resize import RESIZES
 
 DINOV2_FAMILIES = {f"dinov2-vit-{size}-14": f"dinov2_vit{size}14" for size in "sbl"}
 CLIP_FAMILIES = {family: facts["hash"] for family, facts in clip.MODEL_METADATA.items()}

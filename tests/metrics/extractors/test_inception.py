@@ -10,9 +10,9 @@ from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from genlit.errors import GenlitError
+from genlit.metrics.distances.frechet import Moments, frechet
 from genlit.metrics.extractors import Features, Inception
 from genlit.metrics.extractors import inception as module
-from genlit.metrics.frechet import Moments, frechet
 
 
 def test_the_whole_distance_is_torchmetrics_and_torch_fidelitys(

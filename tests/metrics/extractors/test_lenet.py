@@ -133,3 +133,9 @@ def test_two_domains_are_told_apart(brief: None, tmp_path: Path):
     network = lenet(Emoji(size=32, root=str(tmp_path)).require(("a", "b")))
     assert network.classes == 2
     assert network.shown["accuracy"] > 0.6
+
+
+def test_it_classifies_what_a_model_draws(brief: None, tmp_path: Path):
+    network = lenet(Digits(root=str(tmp_path)))
+    images = torch.randint(256, (5, 1, 28, 28), dtype=torch.uint8)
+    assert torch.equal(network.classify(images / 127.5 - 1), network(images).logits)

@@ -11,7 +11,7 @@ from genlit.errors import GenlitError
 from genlit.files import sha256
 from genlit.metrics.extractors import CLIP, DINOv2
 from genlit.metrics.extractors import transformers as module
-from genlit.metrics.resize import RESIZES
+from genlit.metrics.extractors.resize import RESIZES
 
 WIDTH, LAYERS, HEADS = 128, 2, 2
 FAMILY = "clip-vit-b-32"

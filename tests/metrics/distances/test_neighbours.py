@@ -6,8 +6,8 @@ import torch
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from genlit.errors import GenlitError
-from genlit.metrics import neighbours
-from genlit.metrics.neighbours import authenticity, neighbourhoods, radii
+from genlit.metrics.distances import neighbours
+from genlit.metrics.distances.neighbours import authenticity, neighbourhoods, radii
 
 
 def draw(n, width=12, seed=0, scale=1.0):

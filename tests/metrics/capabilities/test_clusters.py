@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from genlit.errors import GenlitError
-from genlit.metrics.clusters import ClusterScores, head_labels
+from genlit.metrics.capabilities.clusters import ClusterScores, head_labels
 
 
 def scores(clusters, labels, shape):

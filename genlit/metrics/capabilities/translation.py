@@ -7,9 +7,9 @@ from torch import Tensor
 
 from genlit.capabilities import Translates
 from genlit.data import Source
-from genlit.metrics.means import per_image
+from genlit.metrics.capabilities.means import per_image
+from genlit.metrics.capabilities.reconstruction import psnr
 from genlit.metrics.measure import Measure
-from genlit.metrics.reconstruction import psnr
 
 
 def directions(model: Translates) -> list[tuple[str, str]]:

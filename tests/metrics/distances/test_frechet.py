@@ -7,7 +7,7 @@ from scipy.linalg import sqrtm
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 
 from genlit.errors import GenlitError
-from genlit.metrics.frechet import Moments, fd_infinity, frechet
+from genlit.metrics.distances.frechet import Moments, fd_infinity, frechet
 
 
 def draw(n, width=32, seed=0, decades=0.0, shift=0.0):

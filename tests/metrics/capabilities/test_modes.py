@@ -7,7 +7,7 @@ import torch
 
 from genlit.data import Grid, Ring
 from genlit.errors import GenlitError
-from genlit.metrics.modes import ModeCoverage, StackedModes, kl, modes
+from genlit.metrics.capabilities.modes import ModeCoverage, StackedModes, kl, modes
 
 
 @pytest.mark.parametrize("source", [Ring(), Grid()])

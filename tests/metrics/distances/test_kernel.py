@@ -6,8 +6,8 @@ import torch
 from torch_fidelity.metric_kid import kid_features_to_metric
 
 from genlit.errors import GenlitError
-from genlit.metrics import kernel
-from genlit.metrics.kernel import kernel_distance
+from genlit.metrics.distances import kernel
+from genlit.metrics.distances.kernel import kernel_distance
 
 
 def draw(n, width=48, seed=0, shift=0.0):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genlit.metrics.frechet import require_comparable
+from genlit.metrics.distances.frechet import require_comparable
 
 ROWS = 512
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from genlit.data import Emoji
-from genlit.metrics.translation import cycle_errors, paired_errors
+from genlit.metrics.capabilities.translation import cycle_errors, paired_errors
 
 
 class Translator:

@@ -7,7 +7,7 @@ import torch
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from genlit.data import Digits
-from genlit.metrics.reconstruction import reconstructions, similarities
+from genlit.metrics.capabilities.reconstruction import reconstructions, similarities
 
 
 class Reconstructor:

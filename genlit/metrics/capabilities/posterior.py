@@ -11,7 +11,7 @@ from genlit.data import Source
 from genlit.engine.clock import derive
 from genlit.engine.processes import gather
 from genlit.errors import GenlitError
-from genlit.metrics.means import blocks, counted
+from genlit.metrics.capabilities.means import blocks, counted
 from genlit.metrics.measure import Measure
 
 CHUNK = 1024  # codes against codes at a time

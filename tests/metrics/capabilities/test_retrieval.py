@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from genlit.errors import GenlitError
-from genlit.metrics.retrieval import RPrecision
+from genlit.metrics.capabilities.retrieval import RPrecision
 
 CAPTIONS = [f"caption {k // 2}" for k in range(400)]  # every caption twice
 

@@ -6,7 +6,7 @@ from torchmetrics import MeanMetric
 
 from genlit.data import Digits
 from genlit.errors import GenlitError
-from genlit.metrics.means import PerImage, merged, per_image
+from genlit.metrics.capabilities.means import PerImage, merged, per_image
 
 CPU = torch.device("cpu")
 

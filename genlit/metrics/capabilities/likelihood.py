@@ -12,7 +12,7 @@ from torch import Tensor
 from genlit.capabilities import Bounds, HasDensity
 from genlit.data import Source
 from genlit.errors import GenlitError
-from genlit.metrics.means import per_image
+from genlit.metrics.capabilities.means import per_image
 from genlit.metrics.measure import Measure
 
 BYTE = 2 / 255  # between the values of neighbouring bytes in [-1, 1]

@@ -5,7 +5,7 @@ import torch
 from torchmetrics.classification import MultilabelAccuracy
 
 from genlit.errors import GenlitError
-from genlit.metrics.attributes import AttributeEdits
+from genlit.metrics.capabilities.attributes import AttributeEdits
 
 NAMES = ["blond", "smiling", "young"]
 

@@ -7,7 +7,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 
 from genlit.capabilities import Reconstructs
 from genlit.data import Source
-from genlit.metrics.means import per_image
+from genlit.metrics.capabilities.means import per_image
 from genlit.metrics.measure import Measure
 
 WINDOW = 11  # pixels: the side of SSIM's window

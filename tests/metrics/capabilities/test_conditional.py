@@ -5,7 +5,7 @@ import torch
 from torchmetrics.classification import MulticlassAccuracy
 
 from genlit.errors import GenlitError
-from genlit.metrics.conditional import ConditionalAccuracy
+from genlit.metrics.capabilities.conditional import ConditionalAccuracy
 
 CLASSES = ["cat", "dog", "owl"]
 

@@ -7,7 +7,7 @@ import torch
 
 from genlit.data import Digits, Ring
 from genlit.errors import GenlitError
-from genlit.metrics.likelihood import bits_per_dim, likelihoods
+from genlit.metrics.capabilities.likelihood import bits_per_dim, likelihoods
 from genlit.models import VAE
 
 

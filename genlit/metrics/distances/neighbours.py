@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from genlit.metrics.frechet import require_comparable, require_features
+from genlit.metrics.distances.frechet import require_comparable, require_features
 
 K_MANIFOLD, K_DENSITY = 3, 5
 ROWS = 1024

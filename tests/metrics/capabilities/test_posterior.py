@@ -5,7 +5,7 @@ import torch
 
 from genlit.data import Digits
 from genlit.errors import GenlitError
-from genlit.metrics.posterior import CHUNK, aggregated_posterior, mmd
+from genlit.metrics.capabilities.posterior import CHUNK, aggregated_posterior, mmd
 
 
 def normal(n, seed, d=8):

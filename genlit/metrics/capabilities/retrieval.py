@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 from genlit.engine.clock import derive
 from genlit.errors import GenlitError
-from genlit.metrics.means import PerImage
+from genlit.metrics.capabilities.means import PerImage
 
 MISMATCHED = 99
 

@@ -6,7 +6,7 @@ import torch
 from torch_fidelity.metric_isc import isc_features_to_metric
 
 from genlit.errors import GenlitError
-from genlit.metrics.score import ScoreSums, contributions, splits_of
+from genlit.metrics.distances.score import ScoreSums, contributions, splits_of
 
 
 def draw(n, classes=1008, scale=3.0, seed=0):

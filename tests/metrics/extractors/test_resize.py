@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
-from genlit.metrics.resize import RESIZES, antialias, clean, tf1
+from genlit.metrics.extractors.resize import RESIZES, antialias, clean, tf1
 
 
 def noise(*shape: int) -> torch.Tensor:

@@ -1,0 +1,1 @@
+"""What compares two sets of features, or scores one."""
