@@ -149,8 +149,8 @@ def test_the_trained_model_can_be_used(run):
 
 def test_it_can_be_evaluated_and_sampled(run, capsys):
     genlit_command("sample", str(run), "-n", "3")
-    genlit_command("eval", str(run), "-n", "32")
-    measured = json.loads((run / "eval-test.json").read_text())["metrics"]
+    genlit_command("eval", str(run), "-n", "32", "--json", str(run / "table.json"))
+    measured = json.loads((run / "table.json").read_text())["metrics"]
     assert measured
     assert all(math.isfinite(row["value"]) and row["name"].endswith(".test") for row in measured)
     assert any(row["name"].startswith("kid/lenet-") for row in measured)
