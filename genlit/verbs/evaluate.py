@@ -82,7 +82,7 @@ def evaluate(
     with tables.busy(f"measuring {path}"):
         network = _network(model, source, request)
         measured = [row for measure in measures(model, source, request, network) for row in _measured(measure, request)]
-    claim = None if request.metrics else tables.holds(settings.claim, measured)
+    claim = None if request.chooses else tables.holds(settings.claim, measured)
     about = {"run": str(folder), "checkpoint": path.name, "iteration": model.iteration, "images": model.images}
     about |= {"split": request.split, "seed": request.seed, "claim": claim}
     about |= {"extractor": network.identity} if network else {}
@@ -91,7 +91,7 @@ def evaluate(
     tables.report(str(path), measured, about, Path(out) if out else usual)
     tables.show_closest(folder / "pictures" / f"closest{best}.png", model, source, request.seed, measured)
     if claim is False:
-        raise GenlitError(f"{path} does not hold the experiment's claim: {settings.claim.as_dict()}")
+        raise GenlitError(f"{path} does not hold the experiment's claim: {tables.said_of_claim(settings.claim)}")
     return measured
 
 

@@ -72,6 +72,13 @@ def _said_of(network: dict[str, Any]) -> str | None:
     return f"{network['family']} {network['digest'][:8]}, {network['resize']}, {network['dtype']}{accuracy}"
 
 
+def said_of_claim(claim: config.Namespace) -> str:
+    """A claim in words."""
+    bounds = {"at most": claim.at_most, "at least": claim.at_least}
+    said = (f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
+    return f"{claim.metric} {' and '.join(said)}"
+
+
 def holds(claim: config.Namespace | None, measured: list[Measure]) -> bool | None:
     """Whether a claim holds of every metric of its name, whatever the protocol; None without a claim.
 

@@ -25,7 +25,7 @@ from tests.metrics.stubs import Tiny
 SMALL = [
     "--data.batch_size=300", "--trainer.max_steps=2", "--run.wandb=disabled", "--run.pictures=4",
     "--trainer.accelerator=cpu", "--run.progress=false", "--trainer.limit_val_batches=1", "--run.fidelity=null",
-    "--run.likelihood=null",
+    "--run.likelihood=null", "--claim=null",
 ]  # fmt: skip
 N = 32
 
