@@ -260,7 +260,7 @@ def test_two_processes_measure_together(tmp_path):
     measured = [record for record in history.read(run / "history.jsonl") if "sentinel/strikes" in record]
     strikes = [(record["progress/iter"], record["sentinel/strikes"]) for record in measured]
     assert strikes == [(2, 1), (4, 2), (6, 3), (8, 4)]
-    assert done.stderr.count("no sign of health yet at iteration 6: diversity/lenet-") == 1
+    assert done.stderr.count("possible collapse at iteration 6, nothing was healthy yet: diversity/lenet-") == 1
     name = next(name for name in measured[0] if name.startswith("fd-lenet/"))
     assert name.endswith(".n70.val")
     best = json.loads((run / "best.json").read_text())

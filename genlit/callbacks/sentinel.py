@@ -107,8 +107,9 @@ class Sentinel(Callback):
             the_checkpoints(trainer).spared["healthy"] = self._healthy
 
     def _warn(self, trainer: Trainer, seen: list[str]) -> None:
-        what = "collapse" if self._healthy is not None else "no sign of health yet"
-        self._tell(trainer, f"{what} at iteration {trainer.global_step}: {'; '.join(seen)}")
+        what = f"collapse at iteration {trainer.global_step}"
+        what = what if self._healthy is not None else f"possible {what}, nothing was healthy yet"
+        self._tell(trainer, f"{what}: {'; '.join(seen)}")
 
     def _stop(self, trainer: Trainer) -> None:
         trainer.should_stop, self._strikes = True, 0  # whoever goes on from here has all patience again

@@ -103,9 +103,9 @@ def test_one_warning_after_so_many_in_a_row(play):
 
 
 def test_signs_may_differ_from_one_to_the_next(play):
-    found, (warning,) = play("amam")
-    assert found == [1, 2, 3, 4]
-    assert "iteration 3: diversity/" in warning
+    found, (warning,) = play("wamam")
+    assert found == [0, 1, 2, 3, 4]
+    assert "iteration 4: diversity/" in warning
 
 
 def test_a_second_collapse_is_told_too(play):
