@@ -152,7 +152,7 @@ def test_it_can_be_evaluated_and_sampled(run, capsys):
     genlit_command("eval", str(run), "-n", "32", "--json", str(run / "table.json"))
     measured = json.loads((run / "table.json").read_text())["metrics"]
     assert measured
-    assert all(math.isfinite(row["value"]) and row["name"].endswith(".test") for row in measured)
+    assert all(math.isfinite(row["value"]) and row["name"].endswith((".test", ".train")) for row in measured)
     assert any(row["name"].startswith("kid/lenet-") for row in measured)
     assert len(list((run / "samples").rglob("00002.png"))) in (1, 2)
     capsys.readouterr()

@@ -69,10 +69,11 @@ def _neighbours(pair: Pair) -> Iterator[Measure]:
 
 def _authenticity(pair: Pair) -> Iterator[Measure]:
     seen = pair.seen or pair.real
+    told = {"against": "train", "n_real": pair.seen.moments.n} if pair.seen else {}
     found = authenticity(pair.generated.features, seen.features)
     distances, samples = found.distance.topk(min(CLOSEST, len(found.distance)), largest=False)
     closest = list(zip(samples.tolist(), found.nearest[samples].tolist(), distances.tolist(), strict=True))
-    yield _row("authenticity", found.share, n_seen=seen.moments.n, closest=closest)
+    yield _row("authenticity", found.share, closest=closest, **told)
 
 
 def _diversity(pair: Pair) -> Iterator[Measure]:
@@ -197,6 +198,6 @@ def _rows(pair: Pair, metrics: list[str], shared: float) -> list[Measure]:
 
 
 def _named(row: Measure, extractor: Extractor, n: int, details: dict[str, Any], suffix: str) -> Measure:
-    n = row.n or n
+    n, details = row.n or n, details | row.details
     name = named(row.name + suffix, extractor, n, details["against"])
-    return replace(row, name=name, n=n, details=row.details | details)
+    return replace(row, name=name, n=n, details=details)

@@ -67,7 +67,7 @@ def evaluate(
         run: a run folder, an experiment's name or a checkpoint; `RUN@best` for the best in training.
         request: what to measure.
         out: where the table goes; a whole one goes to `eval-<split>.json` (`eval-<split>@best.json`) in the run folder
-            by default, one of chosen metrics, samples or another seed to the terminal alone.
+            by default; one of chosen metrics, of another n or seed, or of a named checkpoint to the terminal alone.
         trust: packages of the user's own.
 
     Raises:
@@ -87,7 +87,7 @@ def evaluate(
     about |= {"split": request.split, "seed": request.seed, "claim": claim}
     about |= {"extractor": network.identity} if network else {}
     best = "@best" if run.endswith("@best") else ""
-    usual = None if request.chooses else folder / f"eval-{request.split}{best}.json"
+    usual = None if request.chooses or Path(run).is_file() else folder / f"eval-{request.split}{best}.json"
     tables.report(str(path), measured, about, Path(out) if out else usual)
     tables.show_closest(folder / "pictures" / f"closest{best}.png", model, source, request.seed, measured)
     if claim is False:
