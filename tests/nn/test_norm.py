@@ -47,7 +47,7 @@ def test_every_norm_keeps_the_shape():
 
 
 @pytest.mark.parametrize(
-    ("layer", "x", "matrix"),
+    ("made", "x", "matrix"),
     [
         (lambda: nn.Conv2d(3, 8, 4), draw(0, 2, 3, 8, 8), lambda w: w.flatten(1)),
         (lambda: nn.ConvTranspose2d(3, 8, 4), draw(0, 2, 3, 4, 4), lambda w: w.transpose(0, 1).flatten(1)),
