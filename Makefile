@@ -6,9 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXP ?= dcgan
 RUN ?= $(EXP)
+RUNS ?= $(RUN)
+IMAGES ?= test
 ARGS ?=
 
-.PHONY: help setup train smoke eval sample list doctor test lint bench bench-metrics resume-check clean
+.PHONY: help setup train smoke eval rank sample complete score features list doctor test lint bench bench-metrics resume-check clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -32,8 +34,20 @@ smoke: setup ## Run two iterations of everything of EXP.
 eval: setup ## Measure EXP's newest run (or RUN=folder) on held-out images.
 	$(BIN)/python -m genlit eval "$(RUN)" $(ARGS)
 
+rank: setup ## Rank several runs by likelihood: make rank RUNS="vae pixelcnn".
+	$(BIN)/python -m genlit eval $(RUNS) $(ARGS)
+
 sample: setup ## Write pictures of EXP's newest run (or RUN=folder).
 	$(BIN)/python -m genlit sample "$(RUN)" $(ARGS)
+
+complete: setup ## Draw the hidden half of images: make complete EXP=pixelcnn ARGS="--images photos --mask left".
+	$(BIN)/python -m genlit complete "$(RUN)" $(ARGS)
+
+score: setup ## Score images and flag outliers: make score EXP=pixelcnn IMAGES=photos ARGS="--against test".
+	$(BIN)/python -m genlit score "$(RUN)" --images "$(IMAGES)" $(ARGS)
+
+features: setup ## Write codes of held-out images as .npz, and probe them.
+	$(BIN)/python -m genlit features "$(RUN)" $(ARGS)
 
 list: setup ## List experiments, overlays and runs.
 	$(BIN)/python -m genlit list $(ARGS)

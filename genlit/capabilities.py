@@ -4,10 +4,12 @@ Every method evaluates with the averaged (EMA) weights, in evaluation mode, with
 random state as it was. Images are float, (B, C, H, W), in [-1, 1].
 """
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+
+from genlit.errors import GenlitError
 
 
 @runtime_checkable
@@ -48,6 +50,27 @@ class Translates(Protocol):
 
 
 @runtime_checkable
+class Completes(Protocol):
+    """Draws the pixels that a mask does not mark as observed, given the others, which stay as they are to the bit."""
+
+    def complete(self, images: Tensor, mask: Tensor, *, seed: int = 0) -> Tensor: ...
+
+
+@runtime_checkable
+class CompletesOwn(Completes, Protocol):
+    """Completes images of which a mask of its own is observed, (1, 1, H, W), and no others."""
+
+    mask: Tensor
+
+
+@runtime_checkable
+class Classifies(Protocol):
+    """Gives the probabilities of an image's labels, (B, K)."""
+
+    def classify(self, images: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
 class HasDensity(Protocol):
     """Gives log p(x), (B,), in nats: of `levels` equally spaced values, or a density in x's units where it is None."""
 
@@ -70,3 +93,19 @@ class HasPrior(Protocol):
     """Draws codes from the prior, (n, K), with torch's global random state."""
 
     def prior(self, n: int, device: torch.device) -> Tensor: ...
+
+
+def require(model: Any, act: str, *capabilities: type) -> None:
+    """Refuses a model that has none of the capabilities, for the reason in its `lacks` where it gives one.
+
+    Args:
+        model: a trained model.
+        act: what it is asked to do with images, also the key in `lacks`: sample, complete, score, encode.
+        capabilities: any of which will do.
+
+    Raises:
+        GenlitError: it cannot.
+    """
+    if not isinstance(model, capabilities):
+        reason = getattr(model, "lacks", {}).get(act, "README.md's table of models says which can")
+        raise GenlitError(f"{type(model).__name__} cannot {act} images: {reason}")

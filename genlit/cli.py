@@ -57,7 +57,7 @@ def train(context: click.Context, experiment: str, smoke: bool, overlays: tuple[
 
 
 @verbs.command("eval")
-@click.argument("run", required=False)
+@click.argument("names", metavar="[RUN]...", nargs=-1)
 @click.option("--images", metavar="DIR|NPZ", help="Measure these images instead of a run's.")
 @click.option("--against", metavar="DIR|NPZ", help="The real images, or others' .npz of `mu` and `sigma`.")
 @click.option(
@@ -67,26 +67,37 @@ def train(context: click.Context, experiment: str, smoke: bool, overlays: tuple[
 )
 @click.option("--extractor", metavar="NAME", help="Network of the features: inception, lenet, dinov2-vit-b-14, ...")
 @click.option("--weights", metavar="FILE", help="The network's weights; by default the published ones.")
-@click.option("-n", "--count", type=click.IntRange(min=2), help="How many samples; by default as many as real images.")
+@click.option(
+    "-n",
+    "--count",
+    type=click.IntRange(min=2),
+    help="How many samples, or images of several runs; by default as many as real images.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of samples and draws.")
 @click.option("--json", "out", metavar="FILE", help="Where the table goes; by default into the run folder.")
 @SPLIT
 @DEVICE
 @TRUST
-def evaluate(run: str | None, images: str | None, against: str | None, **options) -> None:
-    """Print and save every metric that a trained model allows, or compare two sets of images.
+def evaluate(names: tuple[str, ...], images: str | None, against: str | None, **options) -> None:
+    """Print and save every metric that a trained model allows, rank several by likelihood, or compare two sets.
 
-    genlit eval dcgan   |   genlit eval dcgan@best   |   genlit eval --images samples --against photos --metrics fid,kid
+    genlit eval dcgan   |   genlit eval dcgan@best   |   genlit eval vae pixelcnn   |   genlit eval --images samples
+    --against photos --metrics fid,kid
     """
     from genlit.verbs.evaluate import Request, compare_sets, evaluate
+    from genlit.verbs.rank import rank
 
-    if bool(run) == bool(images) or bool(images) != bool(against):
+    if bool(names) == bool(images) or bool(images) != bool(against):
         raise GenlitError("give a run, or two sets of images: genlit eval RUN, or genlit eval --images A --against B")
     out, trust, metrics = options.pop("out"), options.pop("trust"), options.pop("metrics")
     asked = tuple(name.strip() for name in metrics.split(",")) if metrics else None
     request = Request(n=options.pop("count"), metrics=asked, **options)
-    if run:
-        evaluate(run, request, out=out, trust=trust)
+    if len(names) > 1:
+        if asked or request.extractor or request.weights:
+            raise GenlitError("several runs are ranked by likelihood: leave out --metrics, --extractor and --weights")
+        rank(names, split=request.split, n=request.n, seed=request.seed, device=request.device, out=out, trust=trust)
+    elif names:
+        evaluate(names[0], request, out=out, trust=trust)
     else:
         compare_sets(images, against, request, out=out)
 
@@ -104,6 +115,68 @@ def sample(run: str, **options) -> None:
     from genlit.verbs.sample import sample
 
     sample(run, **options)
+
+
+@verbs.command()
+@click.argument("run")
+@click.option("--images", metavar="DIR|NPZ|SPLIT", help="Complete these instead of the split's.")
+@click.option(
+    "--mask",
+    default="bottom",
+    show_default=True,
+    metavar="WHAT",
+    help="What is hidden: top, bottom, left, right, centre, random:0.5, or a picture that is white there.",
+)
+@click.option("-n", "--count", default=8, show_default=True, help="How many images.")
+@click.option("--completions", default=4, show_default=True, help="How many of each.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the draws.")
+@click.option("--out", default=None, help="Folder for the pictures; by default `completions` in the run's.")
+@SPLIT
+@DEVICE
+@TRUST
+def complete(run: str, **options) -> None:
+    """Draw the hidden part of images, given the rest: each image, what is left of it, and completions side by side."""
+    from genlit.verbs.complete import complete
+
+    complete(run, **options)
+
+
+@verbs.command()
+@click.argument("run")
+@click.option("--images", metavar="DIR|NPZ|SPLIT", required=True, help="The images to score.")
+@click.option("--against", metavar="DIR|NPZ|SPLIT", help="Images that belong: how well the others are told from them.")
+@click.option("--complexity", is_flag=True, help="Correct for simple images, which likelihood favours.")
+@click.option("--k", default=50, show_default=True, help="Draws of a bound, where there is no exact likelihood.")
+@click.option(
+    "--quantile", default=0.01, show_default=True, help="Share of the run's own held-out images to call outliers."
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the draws.")
+@click.option("--out", metavar="FILE", help="Where the CSV table goes; by default `scores.csv` in the run's folder.")
+@DEVICE
+@TRUST
+def score(run: str, **options) -> None:
+    """Print how probable images are to a model, and which are unlike what it learned.
+
+    genlit score pixelcnn --images photos   |   genlit score pixelcnn --images emoji --against test --complexity
+    """
+    from genlit.verbs.score import score
+
+    score(run, **options)
+
+
+@verbs.command()
+@click.argument("run")
+@click.option("--images", metavar="DIR|NPZ", help="Encode these instead of the split's.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the binarisation.")
+@click.option("--out", metavar="FILE", help="Where the .npz file goes; by default `features.npz` in the run's folder.")
+@SPLIT
+@DEVICE
+@TRUST
+def features(run: str, **options) -> None:
+    """Write a model's codes of images as .npz, and print how well a linear classifier reads labels from them."""
+    from genlit.verbs.features import features
+
+    features(run, **options)
 
 
 @verbs.command("list")

@@ -206,11 +206,18 @@ def dump(config: Namespace) -> dict[str, Any]:
 def source(config: Namespace) -> Source:
     """The data, arranged as the model needs it."""
     data = offered("data", config.data.name)(**_arguments(config.data), seed=config.seed)
-    return data.require(offered("model", config.model.name).needs)
+    return data.require(offered("model", config.model.name).needs + ("label",) * bool(config.model.get("classes")))
 
 
 def model(config: Namespace, data: Source) -> GenerativeModel:
-    """The model, shaped by the data."""
+    """The model, shaped by the data.
+
+    Raises:
+        GenlitError: it is to be conditioned on another number of classes than the data have.
+    """
+    classes = config.model.get("classes")
+    if classes and classes != len(data.classes):
+        raise GenlitError(f"model.classes is {classes}, and the data have {len(data.classes)} classes; set it to that")
     return offered("model", config.model.name)(data.shape, **_arguments(config.model), seed=config.seed)
 
 

@@ -59,6 +59,7 @@ class GenerativeModel(Engine):
     terms: ClassVar[dict[str, float]]  # every term that turns may yield, with its weight's default
     needs: ClassVar[tuple[str, ...]] = ("image",)  # what a batch must hold
     averaged: ClassVar[tuple[str, ...]] = ()  # the sub-modules that the moving average follows
+    lacks: ClassVar[dict[str, str]] = {}  # why it cannot do what others can: {"sample": "it has no prior; train a VAE"}
 
     def __init__(
         self,
@@ -84,6 +85,7 @@ class GenerativeModel(Engine):
         self.lr, self.clip = self._by_player("lr", lr), self._by_player("clip", clip)
         known("model.weights", weights or {}, self.terms)
         self.weights = self.terms | (weights or {})
+        self._evaluating = False
         self._past = (0, 0)  # iterations and images of a model that was loaded
         for key, values in (("lr", self.lr), ("clip", self.clip)):
             for value in values.values():
@@ -150,14 +152,22 @@ class GenerativeModel(Engine):
 
     @contextmanager
     def evaluation(self) -> Iterator[None]:
-        """Averaged weights, evaluation mode, no gradients; the global random state is put back afterwards."""
+        """Averaged weights, evaluation mode, no gradients; the global random state is put back afterwards.
+
+        Within another one it changes nothing: the averaged weights are there already.
+        """
+        if self._evaluating:
+            yield
+            return
         training, swapped = self.training, self.ema.swapped_into(self) if self.ema else nullcontext()
         with clock.untouched(self.device), torch.no_grad():
             try:
+                self._evaluating = True
                 with swapped:
                     self.eval()
                     yield
             finally:
+                self._evaluating = False
                 self.train(training)  # after the exchange: while it lasts, the live networks are the average's
 
     # What a model's constructor may use

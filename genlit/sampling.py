@@ -1,4 +1,4 @@
-"""Seeded samples for models that decode draws from a prior."""
+"""Seeded samples for models that decode draws."""
 
 import torch
 from torch import Tensor
@@ -8,40 +8,54 @@ from genlit.engine.clock import derive
 BLOCK = 64  # draws per seed: a constant, so that neither n nor batch_size changes an image
 
 
-class FromPrior:
-    """Gives `sample` and `interpolate` to a GenerativeModel that defines `prior` and `decode`."""
+class FromDraws:
+    """Gives `sample` to a GenerativeModel that defines `draws` and `decode`."""
 
-    def prior(self, n: int, device: torch.device) -> Tensor:
-        """n draws from the prior, (n, K), with torch's global random state."""
-        raise NotImplementedError(f"{type(self).__name__} defines no prior")
+    def draws(self, n: int, device: torch.device) -> Tensor:
+        """n draws of what images are made from, (n, K), with torch's global random state."""
+        raise NotImplementedError(f"{type(self).__name__} defines no draws")
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Images of codes: (B, K) to (B, C, H, W) in [-1, 1]."""
+    def decode(self, draws: Tensor) -> Tensor:
+        """Images of draws: (B, K) to (B, C, H, W) in [-1, 1]."""
         raise NotImplementedError(f"{type(self).__name__} defines no decoder")
 
-    def sample(self, n: int, *, seed: int = 0, start: int = 0, batch_size: int = 64) -> Tensor:
+    def sample(self, n: int, *, seed: int = 0, start: int = 0, batch_size: int = 64, **condition) -> Tensor:
         """n images of a seed's endless row, from the `start`-th on; the i-th is the same for every n and start.
 
-        Passes are always full, so at one batch size even the rounding does not depend on n.
+        Passes are always full, so at one batch size even the rounding does not depend on n. What the model is
+        conditioned on, if on anything, goes to `decode`.
         """
         with self.evaluation():
             whole = -(-n // batch_size) * batch_size
-            return self._images(self._draws(start, start + whole, seed), batch_size)[:n]
-
-    def interpolate(self, steps: int, *, seeds: tuple[int, int] = (0, 1)) -> Tensor:
-        """`steps` images on the straight line between the first samples of two seeds."""
-        with self.evaluation():
-            start, end = (self._draws(0, 1, seed) for seed in seeds)
-            weight = torch.linspace(0, 1, steps)[:, None]
-            return self._images(torch.lerp(start, end, weight), steps)
+            return self._images(self._draws(start, start + whole, seed), batch_size, **condition)[:n]
 
     def _draws(self, start: int, stop: int, seed: int) -> Tensor:
         """Draws start <= i < stop, made in whole blocks and on the CPU, so that every device sees the same."""
         first, blocks = start // BLOCK, []
         for block in range(first, -(-stop // BLOCK)):
             torch.manual_seed(derive("sample", seed, block))
-            blocks.append(self.prior(BLOCK, torch.device("cpu")))
+            blocks.append(self.draws(BLOCK, torch.device("cpu")))
         return torch.cat(blocks)[start - first * BLOCK : stop - first * BLOCK]
 
-    def _images(self, z: Tensor, batch_size: int) -> Tensor:
-        return torch.cat([self.decode(part.to(self.device, self.dtype)) for part in z.split(batch_size)])
+    def _images(self, draws: Tensor, batch_size: int, **condition) -> Tensor:
+        parts = draws.split(batch_size)
+        return torch.cat([self.decode(part.to(self.device, self.dtype), **condition) for part in parts])
+
+
+class FromPrior(FromDraws):
+    """Gives `sample` and `interpolate` to a GenerativeModel whose `decode` turns codes from a `prior` into images."""
+
+    def prior(self, n: int, device: torch.device) -> Tensor:
+        """n codes from the prior, (n, K), with torch's global random state."""
+        raise NotImplementedError(f"{type(self).__name__} defines no prior")
+
+    def draws(self, n: int, device: torch.device) -> Tensor:
+        """What `decode` takes: codes alone, unless a model needs more, such as a label."""
+        return self.prior(n, device)
+
+    def interpolate(self, steps: int, *, seeds: tuple[int, int] = (0, 1), **condition) -> Tensor:
+        """`steps` images on the straight line between the first samples of two seeds."""
+        with self.evaluation():
+            start, end = (self._draws(0, 1, seed) for seed in seeds)
+            weight = torch.linspace(0, 1, steps)[:, None]
+            return self._images(torch.lerp(start, end, weight), steps, **condition)

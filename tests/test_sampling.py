@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from genlit.capabilities import Interpolates, Samples
 from genlit.model import GenerativeModel
-from genlit.sampling import BLOCK, FromPrior
+from genlit.sampling import BLOCK, FromDraws, FromPrior
 
 
 class Echo(FromPrior, GenerativeModel):
@@ -61,3 +62,32 @@ def test_a_later_start_leaves_no_trace():
     state = torch.get_rng_state()
     model.sample(10, start=200)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+class Shifted(FromDraws, GenerativeModel):
+    """Draws that no line joins, moved by what is asked for."""
+
+    players, terms = {}, {}
+
+    def draws(self, n, device):
+        return torch.rand(n, 3, device=device)
+
+    def decode(self, draws, by=0.0):
+        return draws[:, None, None] + by
+
+
+def test_what_images_are_conditioned_on_reaches_every_pass():
+    model = Shifted((1, 1, 3))
+    torch.testing.assert_close(model.sample(100, batch_size=7, by=2.0), model.sample(100) + 2)
+
+
+def test_only_codes_of_a_prior_can_be_interpolated():
+    assert isinstance(Shifted((1, 1, 3)), Samples)
+    assert not isinstance(Shifted((1, 1, 3)), Interpolates)
+    assert isinstance(Echo(), Interpolates)
+
+
+def test_interpolation_goes_straight_from_one_seeds_first_sample_to_anothers():
+    model = Echo()
+    start, end = (model.sample(1, seed=seed) for seed in (4, 5))
+    torch.testing.assert_close(model.interpolate(3, seeds=(4, 5)), torch.cat([start, (start + end) / 2, end]))

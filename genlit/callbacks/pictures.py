@@ -3,17 +3,22 @@
 from itertools import permutations
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image
 from torch import Tensor
 
-from genlit.capabilities import Reconstructs, Samples, Translates
+from genlit.capabilities import CompletesOwn, Encodes, Reconstructs, Samples, Translates
 from genlit.errors import GenlitError
-from genlit.logging.media import log_pictures, side_by_side, to_pil
+from genlit.logging.media import log_pictures, scatter, side_by_side, to_pil
+
+CODES = 1000  # points in a picture of codes
 
 
 class Pictures(Callback):
-    """Draws samples of fixed noise, reconstructions and translations of fixed images, whichever the model can do.
+    """Draws samples of fixed noise, and of fixed images reconstructions, completions, translations and codes.
+
+    Codes are drawn where there are two, of a thousand held-out images, coloured by label where they have one.
 
     Args:
         every: iterations between two drawings; there is one before training and one after it, too.
@@ -56,6 +61,11 @@ class Pictures(Callback):
         if isinstance(model, Reconstructs):
             images = self._rows(trainer, model)["image"][: self.count // 2]
             pictures["reconstructions"] = side_by_side(images, model.reconstruct(images))
+        if isinstance(model, CompletesOwn):
+            pictures["completions"] = _completions(model, self._rows(trainer, model)["image"][: self.count // 4])
+        if isinstance(model, Encodes) and _planar(model.encode(self._rows(trainer, model)["image"])):
+            rows = trainer.datamodule.first(CODES, model.device)
+            pictures["codes"] = scatter(model.encode(rows["image"]), rows.get("label"))
         if isinstance(model, Translates):
             rows, paired = self._rows(trainer, model), trainer.datamodule.paired(trainer.datamodule.held_out)
             for source, target in permutations(model.domains, 2):
@@ -67,6 +77,16 @@ class Pictures(Callback):
         if self._fixed is None:
             self._fixed = trainer.datamodule.first(self.count // 2, model.device)
         return self._fixed
+
+
+def _completions(model: CompletesOwn, images: Tensor) -> Image.Image:
+    """Images, what the model's own mask leaves of them, and three completions."""
+    observed = torch.where(model.mask, images, 0.0)
+    return side_by_side(images, observed, *(model.complete(images, model.mask, seed=seed) for seed in range(3)))
+
+
+def _planar(codes: Tensor) -> bool:
+    return codes.shape[1:] == (2,)
 
 
 def _translation(model: Translates, images: Tensor, source: str, target: str, truth: list[Tensor]) -> Image.Image:

@@ -32,6 +32,7 @@ SIGNS = (
     Sign("diversity/", 0.1, "samples are nearly alike: more instance noise, or fewer updates of the generator"),
     Sign("recall/", 0.02, "samples miss nearly all real images: try another loss (hinge, wasserstein) or a penalty"),
     Sign("saturation/", 0.02, "the critic is never wrong: lower its rate, or more noise, spectral norm or a penalty"),
+    Sign("active-units/", 1, "the codes say nothing of the images: a longer kl_warmup, free_nats or a smaller beta"),
 )
 
 
@@ -41,9 +42,9 @@ SLOW_START = 3
 class Sentinel(Callback):
     """Looks at every evaluation for signs of collapse, and says so when some were there `patience` times in a row.
 
-    The signs: samples whose features vary by less than a tenth of what real ones do, a recall under 0.02, and a critic
-    whose loss, one that cannot fall below 0, lies under 0.02. Loss curves of a game say little by themselves: a
-    collapsed game may look calm.
+    The signs: samples whose features vary by less than a tenth of what real ones do, a recall under 0.02, a critic
+    whose loss, one that cannot fall below 0, lies under 0.02, and codes of which none is active. Loss curves of a game
+    say little by themselves: a collapsed game may look calm.
 
     Args:
         action: warn, stop the training, or return: stop, and set the checkpoints since the last healthy evaluation

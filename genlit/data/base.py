@@ -16,11 +16,14 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_convert
 
-from genlit.data.images import FITS, Fit
-from genlit.data.order import ClockedBatches, OrderedBatches
+from genlit.data.images import FITS, Fit, Images
+from genlit.data.order import ClockedBatches, Order, OrderedBatches
 from genlit.data.store import IMAGE_COLUMNS, LAYOUT, Contents, Store, data_root, obtain
 from genlit.data.workers import ShieldedLoader
 from genlit.errors import GenlitError
+
+BYTE = 2 / 255  # between the values of neighbouring bytes in [-1, 1]
+LABELLED = "labelled_"  # before the columns of the stream of images whose labels are known
 
 
 class Rows(Dataset):
@@ -55,6 +58,33 @@ class Rows(Dataset):
         return batch
 
 
+class Disclosed(Rows):
+    """Rows of which only some show their label in training, the others' being -1; these are a stream of their own, too.
+
+    Args:
+        rows: all.
+        known: positions of those that show it, int64 (M,).
+        streamed: whether a batch holds as many of them besides, as `labelled_image` and `labelled_label`.
+    """
+
+    def __init__(self, rows: Rows, known: np.ndarray, streamed: bool):
+        super().__init__(rows.store, rows.split, rows.spans)
+        self.known, self.streamed = known, streamed
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of rows of each stream."""
+        return super().sizes + [len(self.known)] * self.streamed
+
+    def __getitem__(self, rows: list[np.ndarray]) -> dict[str, np.ndarray | list[str]]:
+        batch = super().__getitem__(rows[:1])
+        batch["label"] = np.where(np.isin(rows[0], self.known), batch["label"], -1)
+        if not self.streamed:
+            return batch
+        labelled = super().__getitem__([self.known[rows[1]]])
+        return batch | {LABELLED + name: labelled[name] for name in ("image", "label")}
+
+
 class Source(LightningDataModule):
     """A source of images: decoded once into a store, read in an order that only the seed and the iteration fix.
 
@@ -65,7 +95,11 @@ class Source(LightningDataModule):
         batch_size: images per iteration, over all processes and accumulated micro-batches.
         mirror: whether training images are flipped left to right, each with probability 1/2.
         binarize: pixels become -1 or +1: dynamic (+1 with probability u/255 for the byte u) or threshold (u > 127).
+        dequantize: bytes become real numbers, by uniform noise as wide as a byte's step: what a density needs.
         holdout: share of the training rows, the last ones, kept for validation where the source has no such split.
+        labelled: training images whose labels a model sees, drawn once and as many of each class; the others' are -1 in
+            its batches. None shows all.
+        only: labels whose images are kept, in every split; None keeps all.
         workers: processes that read batches; 0 reads in the training process, which is fastest for what fits in memory.
         seed: fixes the order.
         root: folder of the decoded stores; by default the variable GENLIT_DATA, else ~/.cache/genlit.
@@ -85,7 +119,10 @@ class Source(LightningDataModule):
         batch_size: int = 64,
         mirror: bool = False,
         binarize: Literal["dynamic", "threshold"] | None = None,
+        dequantize: bool = False,
         holdout: float = 0.05,
+        labelled: int | None = None,
+        only: list[int] | None = None,
         workers: int = 0,
         seed: int = 0,
         root: str | None = None,
@@ -95,19 +132,22 @@ class Source(LightningDataModule):
         _require("fit", fit, fit in FITS, "crop, pad or stretch")
         _require("batch_size", batch_size, batch_size >= 1, "at least 1")
         _require("binarize", binarize, binarize in (None, "dynamic", "threshold"), "dynamic, threshold or null")
+        _require("dequantize", dequantize, not (dequantize and binarize), "false where binarize is set")
         _require("holdout", holdout, 0 <= holdout < 1, "at least 0 and below 1")
+        _require("labelled", labelled, labelled is None or labelled >= 1, "at least 1, or null")
+        _require("only", only, only is None or len(only) > 0, "labels, or null")
         _require("workers", workers, workers >= 0, "at least 0")
         _require("seed", seed, seed >= 0, "at least 0")
         self.fit = Fit(size, fit, upscale, self.resample)
         self.batch_size, self.mirror, self.binarize, self.holdout = batch_size, mirror, binarize, holdout
-        self.workers, self.seed = workers, seed
+        self.labelled, self.only, self.dequantize, self.workers, self.seed = labelled, only, dequantize, workers, seed
         self.root = data_root(root)
         self.needs: tuple[str, ...] = ()
         self._store: Store | None = None
 
     def require(self, needs: Iterable[str]) -> Self:
         """Says which columns the model reads; a source that has two arrangements chooses by them."""
-        self.needs, self._store = tuple(needs), None
+        self.needs, self._store = (*needs, *["label"] * (self.labelled is not None)), None
         return self
 
     def identity(self) -> object:
@@ -125,7 +165,7 @@ class Source(LightningDataModule):
             GenlitError: the data cannot be read, or lack what the model needs.
         """
         if self._store is None:
-            store = obtain(self._folder(), self.contents)
+            store = obtain(self._folder(), self._kept if self.only else self.contents)
             self._refuse_lacking(_columns(store))
             self._store = store
 
@@ -205,7 +245,7 @@ class Source(LightningDataModule):
 
     def loader(self, split: Literal["train", "val", "test"]) -> DataLoader:
         """Gives a loader of a split: train is endless, val and test give every row once, in order."""
-        rows, rank, world = self.rows(split), *self._rank_and_world()
+        rows, rank, world = self._disclosed(split), *self._rank_and_world()
         if split == "train":
             sampler = ClockedBatches(rows.sizes, self.batch_size, self.seed, rank, world, self._iteration)
         else:
@@ -227,16 +267,36 @@ class Source(LightningDataModule):
     def transform(self, batch: dict[str, Any], training: bool) -> dict[str, Any]:
         """Brings a batch from bytes to what models read, on its device, by torch's global random numbers.
 
-        x = (u / 255 - 1/2) / (1/2), in [-1, 1]; images that are real numbers already keep their values. Where an image
-        has several captions (lines), one is drawn in training and the first is given otherwise.
+        x = (u / 255 - 1/2) / (1/2), in [-1, 1], plus noise where `dequantize` says so; images that are real numbers
+        already keep their values. Of several captions of an image (lines), one is drawn in training, and the first is
+        given otherwise.
 
         Args:
             batch: uint8 or real images (B, C, H, W) under `image`, `a`, `b`; other columns of B rows.
             training: whether the draws of training (mirror, caption) are made.
         """
-        images = {name: self._real(batch[name], training) for name in IMAGE_COLUMNS if name in batch}
+        names = [name for name in batch if name.removeprefix(LABELLED) in IMAGE_COLUMNS]
+        images = {name: self._real(batch[name], training) for name in names}
         text = {"text": [_caption(lines, training) for lines in batch["text"]]} if "text" in batch else {}
         return batch | images | text
+
+    def _disclosed(self, split: str) -> Rows:
+        """Rows with the labels that a model may know: in training those of `labelled` images, elsewhere all."""
+        rows, streamed = self.rows(split), LABELLED + "image" in self.needs
+        if not streamed and (split != "train" or self.labelled is None):
+            return rows
+        labels = _take(rows.streams[0]["label"], np.asarray(rows.spans[0]))
+        hides = split == "train" and self.labelled is not None
+        return Disclosed(rows, self._known(labels) if hides else np.arange(len(labels)), streamed)
+
+    def _known(self, labels: np.ndarray) -> np.ndarray:
+        """Positions of the training images whose labels are shown: a function of the seed and of the labels."""
+        classes, counts = np.unique(labels, return_counts=True)
+        share, least = self.labelled // len(classes), counts.min()
+        rule = f"a multiple of the {len(classes)} classes, and at most {least} of each"
+        _require("labelled", self.labelled, self.labelled % len(classes) == 0 and share <= least, rule)
+        order = Order(len(labels), self.seed, LABELLED).permutation(0)
+        return np.concatenate([order[labels[order] == one][:share] for one in classes])
 
     def _real(self, x: Tensor, training: bool) -> Tensor:
         dtype = torch.get_default_dtype()
@@ -249,19 +309,33 @@ class Source(LightningDataModule):
             return (x > 127).to(dtype).mul_(2).sub_(1)
         if self.binarize == "dynamic":
             return torch.bernoulli(x.to(dtype).div_(255)).mul_(2).sub_(1)
-        return x.to(dtype).div_(255).sub_(0.5).div_(0.5)
+        real = x.to(dtype).div_(255).sub_(0.5).div_(0.5)
+        return real.add_(torch.rand_like(real).sub_(0.5), alpha=BYTE) if self.dequantize else real
 
     @property
     def _name(self) -> str:
         return type(self).__name__
 
+    def _kept(self) -> Contents:
+        """The contents whose labels are among `only`."""
+        contents = self.contents()
+        for split, streams in contents.splits.items():
+            if any("label" not in stream for stream in streams):
+                raise GenlitError(f"data.only is {self.only}, and the {split} images of {self._name} have no labels.")
+            kept = [np.flatnonzero(np.isin(stream["label"], self.only)) for stream in streams]
+            _require("only", self.only, all(map(len, kept)), f"labels that occur in {split}")
+            taken = zip(streams, kept, strict=True)
+            contents.splits[split] = [{k: _take(column, rows) for k, column in s.items()} for s, rows in taken]
+        return contents
+
     def _folder(self) -> Path:
-        content = json.dumps([LAYOUT, self._name, self.identity(), astuple(self.fit)], sort_keys=True)
+        kept = [sorted(self.only)] if self.only else []
+        content = json.dumps([LAYOUT, self._name, self.identity(), astuple(self.fit), *kept], sort_keys=True)
         return self.root / f"{self._name.lower()}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
     def _refuse_lacking(self, columns: dict[str, Any]) -> None:
         for need in self.needs:
-            if need not in columns:
+            if need.removeprefix(LABELLED) not in columns:
                 remedy = self.remedies.get(need, f"choose a source that has `{need}`, or another model")
                 raise GenlitError(
                     f"The model needs `{need}`, and {self._name} has only {', '.join(sorted(columns))}: {remedy}."
@@ -300,7 +374,9 @@ def _require(key: str, value: object, valid: bool, rule: str) -> None:
         raise GenlitError(f"data.{key} is {value}: it must be {rule}.")
 
 
-def _take(column: np.ndarray | list[str], rows: np.ndarray) -> np.ndarray | list[str]:
+def _take(column: np.ndarray | Images | list[str], rows: np.ndarray) -> np.ndarray | Images | list[str]:
+    if isinstance(column, Images):
+        return Images([column.keys[row] for row in rows], column.decode)
     return [column[row] for row in rows] if isinstance(column, list) else column.take(rows, axis=0)
 
 

@@ -30,7 +30,7 @@ def read(path: Path, channels: int = 3) -> Image.Image:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels exceed the limit of {MAX_PIXELS}")
-            return _coloured(_eight_bits(ImageOps.exif_transpose(image)), channels)
+            return coloured(_eight_bits(ImageOps.exif_transpose(image)), channels)
     except Exception as error:  # PIL raises at least eight unrelated types on damaged files
         raise GenlitError(
             f"{path} cannot be read as an image ({error or type(error).__name__}): repair or remove it, "
@@ -126,7 +126,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray((values / 257).round().astype(np.uint8))
 
 
-def _coloured(image: Image.Image, channels: int) -> Image.Image:
+def coloured(image: Image.Image, channels: int) -> Image.Image:
+    """A picture of 1 (grey), 3 (RGB) or 4 (RGBA) channels; transparency lies over white where it is not kept."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if channels != 4:

@@ -51,17 +51,19 @@ def single(image: Tensor) -> Image.Image:
     return to_pil_image(_uint8(image))
 
 
-def scatter(points: Tensor) -> Image.Image:
+def scatter(points: Tensor, labels: Tensor | None = None) -> Image.Image:
     """Plots points of the plane, on axes of ±1.5 or as wide as they reach.
 
     Args:
-        points: (N, 2, 1, 1).
+        points: (N, 2, 1, 1) or (N, 2).
+        labels: int64 (N,); every label has its colour, of which there are ten.
     """
     x, y = points.detach().float().nan_to_num().cpu().flatten(1).unbind(1)
     reach = max(1.5, 1.05 * float(torch.cat([x, y]).abs().max()))
     figure = Figure(figsize=(LEGIBLE / 100, LEGIBLE / 100), dpi=100)
     axes = figure.subplots()
-    axes.scatter(x, y, s=4, alpha=0.6)
+    colours = {} if labels is None else {"c": labels.cpu() % 10, "cmap": "tab10", "vmin": 0, "vmax": 9}
+    axes.scatter(x, y, s=4, alpha=0.6, **colours)
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")

@@ -65,6 +65,19 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + torch.exp(log_variance) - 1 - log_variance)
 
 
+def bits_per_dim(nats: float | Tensor, dimensions: int, density: float = 1.0) -> float | Tensor:
+    """−log₂ P(x) / D = −log p(x) / (D ln 2) + log₂ ρ, in bits, where p is a density and x has ρ levels per unit.
+
+    Theis et al. 2016, section 3.1, https://arxiv.org/abs/1511.01844
+
+    Args:
+        nats: −log p(x) of an image, or its mean over images.
+        dimensions: D, pixels times channels.
+        density: ρ: 256 for 256 levels over [0, 1], 128 over [-1, 1] (8 and 7 bits), 1 for probabilities of levels.
+    """
+    return nats / (dimensions * math.log(2)) + math.log2(density)
+
+
 def streaming_logmeanexp(draw: Callable[[], Tensor], k: int) -> Tensor:
     """log (1/k) Σᵢ exp aᵢ over k draws, float64 (B,), holding one draw at a time.
 

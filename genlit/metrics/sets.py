@@ -135,7 +135,7 @@ class Drawn:
         """This process's blocks; whole ones are drawn, so that the rounding is the same for any n."""
         for positions in owned(self.n):
             images = self.model.sample(BLOCK, seed=self.seed, start=int(positions[0]), batch_size=BLOCK)
-            yield to_uint8(images[: len(positions)]), positions
+            yield to_uint8(images[: len(positions)].clamp(-1, 1)), positions  # a density's may lie beyond
 
 
 class Translated:

@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genlit import config, runs
-from genlit.capabilities import Bounds, Encodes, HasDensity, Reconstructs, Samples, Translates
+from genlit.capabilities import Bounds, Classifies, Encodes, HasDensity, Reconstructs, Samples, Translates
 from genlit.data import Source
 from genlit.data.store import data_root
 from genlit.data.toy import Mixture
 from genlit.errors import GenlitError, known
 from genlit.loading import load, usable
 from genlit.metrics.capabilities import translation
+from genlit.metrics.capabilities.active import active_units
+from genlit.metrics.capabilities.classification import classification_error
 from genlit.metrics.capabilities.held_out import held_out_terms
 from genlit.metrics.capabilities.likelihood import likelihoods
 from genlit.metrics.capabilities.modes import modes
 from genlit.metrics.capabilities.posterior import aggregated_posterior
+from genlit.metrics.capabilities.probe import linear_probe
 from genlit.metrics.capabilities.reconstruction import reconstructions
 from genlit.metrics.extractors import Extractor, extractor, usual
 from genlit.metrics.fidelity import METRICS, PUBLISHED, allowed, compare
@@ -137,6 +140,10 @@ def measures(
         offered.append(lambda: reconstructions(model, source, split, seed=request.seed))
     if isinstance(model, Encodes):
         offered.append(lambda: aggregated_posterior(model, source, split, seed=request.seed))
+        offered.append(lambda: active_units(model, source, split, seed=request.seed))
+        offered.append(lambda: linear_probe(model, source, split, seed=request.seed))
+    if isinstance(model, Classifies):
+        offered.append(lambda: classification_error(model, source, split, seed=request.seed))
     if isinstance(model, Samples) and isinstance(source, Mixture):
         offered.append(lambda: modes(model, source, request.n or 10_000, request.seed))
     if isinstance(model, Translates):

@@ -6,11 +6,12 @@ from pathlib import Path
 from torch import Tensor
 
 from genlit import config, runs
-from genlit.capabilities import Samples, Translates
+from genlit.capabilities import Samples, Translates, require
 from genlit.errors import GenlitError
 from genlit.files import write
 from genlit.loading import load
 from genlit.logging.media import png, side_by_side, single, to_pil
+from genlit.verbs.trained import watched
 
 
 def sample(
@@ -32,15 +33,14 @@ def sample(
         raise GenlitError(f"--count: {count} images cannot be written; ask for at least 1")
     path = runs.resolve(run)
     model = load(path, device=device, trust=trust)
+    require(model, "sample", Samples, Translates)
     run_folder = path.parent.parent if path.parent.name == "checkpoints" else path.parent
     folder = Path(out) if out else run_folder / "samples"
     if isinstance(model, Samples):
-        save(folder, model.sample(count, seed=seed))
-    elif isinstance(model, Translates):
+        save(folder, watched(model).sample(count, seed=seed))
+    else:
         settings = config.parse([path.parent.parent / "config.yaml"], [])
         translations(folder, model, config.source(settings).first(count, model.device, split))
-    else:
-        raise GenlitError(f"{type(model).__name__} neither samples nor translates images")
     print(folder)
     return folder
 

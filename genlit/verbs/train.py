@@ -18,6 +18,7 @@ from genlit.callbacks.evaluation import Evaluation
 from genlit.callbacks.fidelity import Fidelity
 from genlit.callbacks.likelihood import Likelihood
 from genlit.callbacks.pictures import Pictures
+from genlit.callbacks.posterior import Posterior
 from genlit.callbacks.progress import Progress
 from genlit.callbacks.sentinel import Sentinel
 from genlit.callbacks.throughput import Throughput
@@ -201,9 +202,11 @@ def evaluation(options: config.Namespace) -> list:
     measures, watchers = [], []
     if options.fidelity:
         measures.append(Fidelity(options.fidelity, options.fidelity_samples, options.fidelity_weights))
-        watchers = [Best(), *([Sentinel(options.sentinel)] if options.sentinel else [])]
+        watchers.append(Best())
     if options.likelihood:
-        measures.append(Likelihood(tuple(options.likelihood)))
+        measures += [Likelihood(tuple(options.likelihood)), Posterior()]
+    if options.sentinel:
+        watchers.append(Sentinel(options.sentinel))
     return [Evaluation(measures, options.evaluate_every, options.evaluate_share), *watchers] if measures else []
 
 

@@ -1,6 +1,6 @@
 """`python -m tests.bench`: every ratio beside its bound, on the terminal and in experiments/runs/bench.json.
 
-`python -m tests.bench metrics` measures the metrics.
+`python -m tests.bench metrics` measures the metrics, `python -m tests.bench sampling` drawing pixel by pixel.
 """
 
 import json
@@ -14,22 +14,22 @@ from rich.table import Table
 
 from genlit import runs
 from genlit.files import write
-from tests.bench import data_rate, metrics, training
+from tests.bench import data_rate, metrics, sampling, training
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["training", "metrics"]), default="training")
+@click.argument("what", type=click.Choice(["training", "metrics", "sampling"]), default="training")
 @click.option("--quick", is_flag=True, help="Fewer blocks, and neither reading nor memory.")
 def main(what: str, quick: bool) -> None:
     """Measure genlit beside plain loops, or its metrics beside other libraries'; exit with 1 when a bound is missed."""
-    rows = metrics.measure(quick) if what == "metrics" else trained(quick)
+    rows = {"training": trained, "metrics": metrics.measure, "sampling": lambda quick: sampling.measure()}[what](quick)
     record(runs.ROOT / "bench.json", rows)
     Console().print(table(rows))
     sys.exit(not all(map(met, rows)))
 
 
 def trained(quick: bool) -> list[dict[str, Any]]:
-    return training.measure(quick) + ([] if quick else data_rate.measure())
+    return training.measure(quick) + ([] if quick else data_rate.measure() + sampling.measure())
 
 
 def record(path: Path, rows: list[dict[str, Any]]) -> None:

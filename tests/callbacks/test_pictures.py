@@ -77,6 +77,21 @@ def test_a_model_is_drawn_by_what_it_can_do(fit, model):
     assert [set(pictures) for pictures, _ in shown] == [{"samples"}] * 2
 
 
+@pytest.mark.parametrize(("codes", "drawn"), [(2, True), (3, False)])
+def test_codes_of_the_plane_are_drawn(fit, model, codes, drawn):
+    class Encoder(type(model)):
+        encoded = 0
+
+        def encode(self, images, *, sampled=False):
+            self.encoded = max(self.encoded, len(images))
+            return images.flatten(1)[:, :codes]
+
+    encoder = Encoder()
+    shown = fit(Pictures(every=20, count=4), model=encoder).logger.shown
+    assert all(("codes" in pictures) == drawn for pictures, _ in shown)
+    assert encoder.encoded == (200 if drawn else 2)  # as many as are held out
+
+
 @pytest.mark.parametrize(("every", "count"), [(0, 64), (1, 3)])
 def test_numbers_too_small_are_refused(every, count):
     with pytest.raises(GenlitError, match=f"every {every} iterations of {count} images: set at least 1 and at least 4"):

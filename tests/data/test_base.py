@@ -136,6 +136,74 @@ def test_loaders_leave_the_global_random_numbers_alone():
     assert (torch.random.get_rng_state() == state).all()
 
 
+class Quarters(Memory):
+    """The label is the row's remainder by 4."""
+
+    def contents(self) -> Contents:
+        contents = super().contents()
+        for ((stream),) in contents.splits.values():
+            stream["label"] = stream["label"] % 4
+        return contents
+
+
+NEEDS = ("image", "labelled_image", "labelled_label")
+
+
+def shown(source: Source, batches: int = 20) -> dict[str, int]:
+    """The rows that show their label in training, and their labels."""
+    seen = islice(source.train_dataloader(), batches)
+    pairs = [pair for batch in seen for pair in zip(batch["text"], batch["label"].tolist(), strict=True)]
+    return {row: label for row, label in pairs if label >= 0}
+
+
+def test_labels_are_shown_of_as_many_rows_of_each_class():
+    known = shown(Quarters(labelled=12))
+    assert sorted(known.values()) == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3
+    assert all(int(row.removeprefix("row ")) % 4 == label for row, label in known.items())
+    assert shown(Quarters(labelled=12, batch_size=7)) == known
+    assert shown(Quarters(labelled=12, seed=1)) != known
+    assert len(shown(Quarters())) == 95
+
+
+def test_labels_are_hidden_in_training_alone():
+    source = Quarters(labelled=4)
+    assert [*chain(*labels(source.val_dataloader()))] == [row % 4 for row in range(95, 100)]
+    assert source.rows("train").streams[0]["label"].min() == 0
+
+
+def test_labelled_images_are_a_stream_of_their_own_in_training():
+    source = Quarters(labelled=12, batch_size=16).require(NEEDS)
+    known = shown(source)
+    loader = islice(source.train_dataloader(), 6)
+    rows = np.concatenate([batch["labelled_image"].flatten(1).numpy() for batch in loader])
+    found = [next(row for row in range(100) if (BYTES[row].ravel() == image).all()) for image in rows]
+    assert {f"row {row}" for row in found} == set(known)
+    assert {found.count(row) for row in found} == {8}  # 6 batches of 16 are 8 rounds of 12
+
+    batch = next(iter(source.train_dataloader()))
+    assert [row % 4 for row in found[:16]] == batch["labelled_label"].tolist()
+    assert source.transform(batch, training=True)["labelled_image"].abs().max() <= 1
+
+
+def test_held_out_images_are_all_labelled():
+    batch = next(iter(Quarters(labelled=12).require(NEEDS).val_dataloader()))
+    assert torch.equal(batch["labelled_image"], batch["image"])
+    assert torch.equal(batch["labelled_label"], batch["label"])
+    assert next(iter(Quarters().require(NEEDS).train_dataloader()))["labelled_image"].shape == (64, 3, 8, 6)
+
+
+@pytest.mark.parametrize(("labelled", "rule"), [(10, "a multiple of the 4 classes, and at most 23 of each"), (0, "at")])
+def test_labels_that_cannot_be_shown_are_refused(labelled: int, rule: str):
+    with pytest.raises(GenlitError, match=rf"data\.labelled is {labelled}: it must be {rule}"):
+        Quarters(labelled=labelled).train_dataloader()
+
+
+def test_labels_are_not_shown_where_there_are_none(tmp_path: Path):
+    np.savez(tmp_path / "x.npz", train_images=BYTES[:, 0])
+    with pytest.raises(GenlitError, match="needs `label`, and Npz has only image: add `train_labels`"):
+        Npz(path=str(tmp_path / "x.npz"), labelled=10).require(("image",)).prepare_data()
+
+
 def test_lightning_trains_on_the_clocked_rows():
     class Reader(pl.LightningModule):
         def __init__(self):
@@ -247,6 +315,32 @@ def test_dynamic_binarization_has_the_byte_as_its_mean():
     assert torch.allclose(ones, torch.tensor([0, 0.2, 128 / 255, 1]), atol=0.01)
     torch.manual_seed(0)
     assert torch.equal(binary, Memory(binarize="dynamic").transform({"image": x}, training=False)["image"])
+
+
+def test_dequantisation_spreads_each_byte_over_its_step():
+    x = torch.arange(256, dtype=torch.uint8).reshape(-1, 1, 1, 1).expand(-1, 1, 100, 100)
+    torch.manual_seed(0)
+    real = Memory(dequantize=True).transform({"image": x}, training=False)["image"]
+    noise = (real - Memory().transform({"image": x}, training=False)["image"]) / (2 / 255)
+    assert noise.abs().max() <= 0.5 + 1e-4
+    assert noise.mean().item() == pytest.approx(0, abs=1e-3)
+    assert noise.var().item() == pytest.approx(1 / 12, rel=1e-2)
+    with pytest.raises(GenlitError, match=r"data.dequantize is True: it must be false where binarize is set"):
+        Memory(dequantize=True, binarize="dynamic")
+
+
+def test_only_some_labels_are_kept_in_every_split():
+    source = Memory(only=[3, 5, 50], batch_size=1, holdout=0)
+    assert labels(source.loader("test")) == [[3], [5]]
+    assert sorted(chain.from_iterable(labels(source.loader("train"), 3))) == [3, 5, 50]
+    assert (next(iter(source.loader("test")))["image"].numpy() == BYTES[3]).all()
+    assert len(Memory().rows("test")) == 10  # another store
+
+
+@pytest.mark.parametrize(("only", "split"), [([200], "train"), ([50], "test")])
+def test_labels_that_do_not_occur_are_named(only: list[int], split: str):
+    with pytest.raises(GenlitError, match=rf"data.only is \[{only[0]}\]: it must be labels that occur in {split}"):
+        Memory(only=only).prepare_data()
 
 
 def test_one_of_several_captions_is_drawn_in_training():

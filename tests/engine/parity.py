@@ -15,6 +15,7 @@ from genlit.data import Digits, Emoji
 from genlit.engine.strategy import SyncAtStep
 from genlit.errors import GenlitError
 from genlit.models import DCGAN, VAE, CycleGAN
+from genlit.models.markovchain import MarkovChain
 
 ITERATIONS = 6
 
@@ -38,6 +39,10 @@ def vae(**options):
     return model, Digits(size=8, batch_size=8, binarize="dynamic")
 
 
+def markovchain(**options):
+    return MarkovChain((1, 8, 8), order=0, **options), Digits(size=8, batch_size=8, binarize="dynamic")
+
+
 CASES = {
     "dcgan-instance-norm": lambda **o: dcgan("instance", "instance", **o),
     "dcgan-no-norm-noise": lambda **o: dcgan(noise=0.1, noise_until=100, **o),
@@ -46,6 +51,7 @@ CASES = {
     "wgan-gp": wgan_gp,
     "cyclegan": cyclegan,
     "vae": vae,
+    "counts": markovchain,
     "clipping": lambda **o: vae(clip=0.1, **o),
     "average-and-rates": lambda **o: dcgan("instance", "instance", ema=100, warmup=20, decay=(24, 60), **o),
     "accumulation": wgan_gp,

@@ -74,6 +74,17 @@ def test_points_far_away_are_still_shown():
         assert (pixels.max(axis=2) - pixels.min(axis=2) > 60).any()
 
 
+def test_labels_colour_the_points():
+    points = torch.tensor([[-1.0, 0.0], [1.0, 0.0]])
+    pixels = np.asarray(scatter(points, torch.tensor([0, 3]))).astype(int)
+    left, right = (half.reshape(-1, 3) for half in (pixels[:, :256], pixels[:, 256:]))
+    bluer, redder = left[:, 2] - left[:, 0], right[:, 0] - right[:, 2]
+    assert bluer.max() > 60
+    assert redder.max() > 60
+    assert bluer.min() > -30  # tab10 begins with blue, and its fourth is red
+    assert redder.min() > -30
+
+
 class Gallery:
     """A logger that keeps what it is shown."""
 

@@ -11,6 +11,8 @@ from torch.optim import LBFGS
 from genlit.errors import GenlitError
 from genlit.losses.likelihood import gaussian_kl
 from genlit.models import VAE
+from genlit.models.vae import FIRST
+from tests.games import digits, train
 
 # The iris flowers' covariance (1 / (N − 1)): of the data, probabilistic PCA sees nothing else but the mean
 IRIS = torch.tensor(
@@ -208,6 +210,26 @@ def test_what_is_logged_is_raw(at):
     assert logged["val/beta"] == 3
 
 
+# The beginning
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "logistic"])
+def test_the_decoder_begins_with_the_mean_image(likelihood: str):
+    model, x = small(likelihood=likelihood), binary(7)
+    model.begin_at(x)
+    torch.nn.init.zeros_(model.decoder[0][-1].weight)
+    expected = x.mean(0).clamp(-0.98, 0.98)
+    torch.testing.assert_close(model.reconstruct(x[:1])[0], expected if likelihood != "gaussian" else x.mean(0))
+
+
+def test_training_begins_with_the_mean_image(tmp_path):
+    model, data = VAE((1, 8, 8), latent=2, hidden=(8,), lr=1e-9), digits(binarize="threshold")
+    train(model, tmp_path, data=data)
+    images = data.first(FIRST, model.device, "train")["image"]
+    started = torch.tanh(model.decoder[0][-1].bias.detach() / 2)
+    torch.testing.assert_close(started, images.mean(0).flatten().clamp(-0.98, 0.98))
+
+
 # Codes and images
 
 
@@ -249,6 +271,25 @@ def test_the_scale_is_learned(likelihood: str, play):
     (scale,) = model.likelihood.parameters()
     assert torch.autograd.grad(loss, scale)[0].abs() > 0
     assert any(parameter is scale for parameter in model._owned("autoencoder"))
+
+
+def test_a_fixed_variance_stays_and_weighs_the_squared_error(play):
+    model, x = small(likelihood="gaussian", variance=0.25), binary(4)
+    torch.manual_seed(2)
+    reconstruction = play(model, image=x)["autoencoder"]["reconstruction"]
+    torch.manual_seed(2)
+    mean, log_variance = model.posterior(x)
+    outputs = model.decoder(mean + torch.exp(log_variance / 2) * torch.randn_like(mean))
+    squares = (x - outputs).square().sum() / 4
+    torch.testing.assert_close(reconstruction, squares / 0.5 + 8 * math.log(2 * math.pi * 0.25))
+    assert not any(parameter is model.likelihood.log_variance for parameter in model._owned("autoencoder"))
+
+
+@pytest.mark.parametrize("options", [{"variance": 0.0}, {"variance": -1.0}, {"variance": 1.0}])
+def test_a_variance_is_above_zero_and_the_gaussians(options: dict):
+    likelihood = "bernoulli" if options["variance"] == 1 else "gaussian"
+    with pytest.raises(GenlitError, match=r"model\.variance is .*: it must be (above 0, or null|null: no Gaussian)"):
+        small(likelihood=likelihood, **options)
 
 
 def test_single_precision_images_suit_a_double_model():

@@ -11,24 +11,12 @@ from torch import Tensor
 
 from genlit.capabilities import Bounds, HasDensity
 from genlit.data import Source
+from genlit.data.base import BYTE
 from genlit.errors import GenlitError
+from genlit.losses.likelihood import bits_per_dim
 from genlit.metrics.capabilities.means import per_image
 from genlit.metrics.measure import Measure
-
-BYTE = 2 / 255  # between the values of neighbouring bytes in [-1, 1]
-
-
-def bits_per_dim(nats: float, dimensions: int, density: float = 1.0) -> float:
-    """−log₂ P(x) / D = −log p(x) / (D ln 2) + log₂ ρ, in bits, where p is a density and x has ρ levels per unit.
-
-    Theis et al. 2016, section 3.1, https://arxiv.org/abs/1511.01844
-
-    Args:
-        nats: −log p(x) of an image, or its mean over images.
-        dimensions: D, pixels times channels.
-        density: ρ: 256 for 256 levels over [0, 1], 128 over [-1, 1] (8 and 7 bits), 1 for probabilities of levels.
-    """
-    return nats / (dimensions * math.log(2)) + math.log2(density)
+from genlit.nn.levels import Levels
 
 
 def likelihoods(
@@ -45,7 +33,8 @@ def likelihoods(
     Names say what the images are: `dynamic` or `threshold` for binarised ones, `256-levels` where the model gives the
     probabilities of so many levels. A density of bytes is taken at x + δ u with u uniform in [-½, ½) and δ = 2/255,
     and called `dequantised`: then ρ = 1/δ, and the bits bound those of the bytes. Data that are real numbers are
-    `continuous`, and bits, which would depend on their unit, are left out.
+    `continuous`, and bits, which would depend on their unit, are left out. A model may say by an attribute `given` that
+    its likelihood is of a part of the image given the rest: `elbo-given-1-quadrant`, again without bits.
 
     L_k: Burda et al. 2016, eq. 8, https://arxiv.org/abs/1509.00519; dequantisation: Theis et al. 2016, section 3.1.
 
@@ -60,9 +49,9 @@ def likelihoods(
     Raises:
         GenlitError: there is no such row, or the model speaks of other levels than the images have.
     """
-    kind = _kind(model, source, split)
+    kind = kind_of(model, source, split)
     rows = []
-    for name, measure in _measures(model, k).items():
+    for name, measure in estimates(model, k).items():
         values, n = per_image(_named(name, measure, kind), source, split, model.device, limit=limit, seed=seed)
         protocol = f"{kind.word}.n{n}.{split}"
         rows.append(Measure(f"{name}/{protocol}", values[name], n))
@@ -86,38 +75,43 @@ class Kind(NamedTuple):
     prepare: Callable[[Tensor], Tensor]
 
 
-def _measures(model: Bounds | HasDensity, k: tuple[int, ...]) -> dict[str, Callable[[Tensor], Tensor]]:
+def estimates(model: Bounds | HasDensity, k: tuple[int, ...]) -> dict[str, Callable[[Tensor], Tensor]]:
+    """What a model says of log p(x) of images (B, C, H, W), in nats (B,), by its name: the exact value comes first."""
     exact = {"log-prob": model.log_prob} if isinstance(model, HasDensity) else {}
     counts = k if isinstance(model, Bounds) else ()
-    return exact | {f"iwae-{count}" if count > 1 else "elbo": partial(model.bound, k=count) for count in counts}
+    bounds = {f"iwae-{count}" if count > 1 else "elbo": partial(model.bound, k=count) for count in counts}
+    given = getattr(model, "given", None)
+    return {f"{name}-given-{given}" if given else name: measure for name, measure in (exact | bounds).items()}
 
 
 def _named(name: str, measure: Callable[[Tensor], Tensor], kind: Kind) -> Callable[[dict], dict[str, Tensor]]:
     return lambda batch: {name: measure(kind.prepare(batch["image"]))}
 
 
-def _kind(model: Bounds | HasDensity, source: Source, split: str) -> Kind:
+def kind_of(model: Bounds | HasDensity, source: Source, split: str) -> Kind:
+    """What a model's likelihood of a split's images is of.
+
+    Raises:
+        GenlitError: it is a density, and the images are binary.
+    """
+    whole = not getattr(model, "given", None)  # of a part, D is not the image's
     if model.levels:
-        return Kind(source.binarize or f"{model.levels}-levels", 1.0, partial(_checked, levels=model.levels))
+        word = source.binarize or f"{model.levels}-levels"
+        return Kind(word, 1.0 if whole else None, Levels(model.levels).check)
     if source.binarize:
         raise GenlitError(
             f"data.binarize is {source.binarize}, and a density of binary images has no bound: set it to null, or "
             "choose a likelihood of binary images"
         )
     if any(stream["image"].dtype == np.uint8 for stream in source.rows(split).streams if "image" in stream):
-        return Kind("dequantised", 1 / BYTE, _dequantised)
-    return Kind("continuous", None, lambda images: images)
+        prepare = _as_they_are if source.dequantize else _dequantised
+        return Kind("dequantised", 1 / BYTE if whole else None, prepare)
+    return Kind("continuous", None, _as_they_are)
+
+
+def _as_they_are(images: Tensor) -> Tensor:
+    return images
 
 
 def _dequantised(images: Tensor) -> Tensor:
     return images + BYTE * (torch.rand_like(images) - 0.5)
-
-
-def _checked(images: Tensor, levels: int) -> Tensor:
-    steps = (images + 1) / 2 * (levels - 1)
-    if (steps - steps.round()).abs().max() > 1e-3:
-        raise GenlitError(
-            f"the model gives probabilities of {levels} levels, and the images have values between them: set "
-            "data.binarize, or choose a likelihood of their levels"
-        )
-    return images

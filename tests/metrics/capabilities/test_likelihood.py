@@ -107,3 +107,19 @@ def test_probabilities_of_other_levels_are_refused(vae):
 def test_a_density_of_binary_images_is_refused():
     with pytest.raises(GenlitError, match=r"data\.binarize is dynamic"):
         likelihoods(Density(lambda images: images.sum(1)), Digits(binarize="dynamic"), "test", limit=64)
+
+
+def test_a_likelihood_of_a_part_given_the_rest_says_so_and_has_no_bits():
+    class Conditional(Binary):
+        given = "1-quadrant"
+
+    torch.manual_seed(0)
+    rows = likelihoods(Conditional((1, 28, 28), latent=2, hidden=(8,)), Digits(binarize="dynamic"), "test", limit=64)
+    assert [row.name for row in rows] == [
+        "elbo-given-1-quadrant/dynamic.n64.test",
+        "iwae-50-given-1-quadrant/dynamic.n64.test",
+    ]
+    model = Density(lambda images: -images.flatten(1).abs().sum(1), levels=2)
+    model.given = "2-quadrants"
+    (row,) = likelihoods(model, Digits(binarize="dynamic"), "test", limit=64)
+    assert (row.name, row.value) == ("log-prob-given-2-quadrants/dynamic.n64.test", -784)

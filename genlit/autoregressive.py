@@ -1,0 +1,164 @@
+"""Models that draw an image pixel by pixel: what follows from their conditionals alone."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from itertools import product
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from genlit.losses.likelihood import bits_per_dim
+from genlit.model import Batch, GenerativeModel, Turn
+from genlit.nn.incremental import incremental
+from genlit.nn.levels import Levels
+from genlit.sampling import FromDraws
+
+Conditional = tuple[int, Tensor]  # a position in the flattened image, and its logits (B, outputs)
+
+
+class Autoregressive(FromDraws, GenerativeModel):
+    """log p(x) = Σ_d log p(x_d | x_<d), every x_d one of `levels` equally spaced values in [-1, 1].
+
+    A model defines `logits`, all conditionals at once; training, log p(x), sampling and completion follow. One that
+    gets at the next pixel's conditional for less than all of them overrides `conditionals` too.
+
+    A model of `classes` is p(x|y), and p(x) = Σ_y p(x|y) / K.
+    """
+
+    players: ClassVar[dict[str, list[str]]] = {"model": ["network"]}
+    terms: ClassVar[dict[str, float]] = {"nll": 1.0}
+    averaged: ClassVar[tuple[str, ...]] = ("network",)
+    levels = 2
+    classes = 0
+    watch: Callable[[Iterable[Conditional], int], Iterable[Conditional]] = staticmethod(lambda steps, total: steps)
+
+    def logits(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Logits of every x_d given those before it, (B, outputs, C, H, W): see Levels."""
+        raise NotImplementedError(f"{type(self).__name__} defines no logits")
+
+    def conditionals(self, canvas: Tensor, labels: Tensor | None = None) -> Iterator[Conditional]:
+        """Gives each position's logits in the model's order; the caller writes its value before it goes on."""
+        for position in self.order():
+            yield position, self.logits(canvas, labels).flatten(2)[..., position]
+
+    def order(self) -> list[int]:
+        """Positions in the flattened image in the order of the factors: by rows, and a pixel's channels in turn."""
+        return torch.arange(math.prod(self.shape)).view(self.shape).permute(1, 2, 0).flatten().tolist()
+
+    def turns(self, batch: Batch) -> Iterator[Turn]:
+        nll = self.nll(batch["image"], batch["label"] if self.classes else None).mean()
+        yield "model", {"nll": nll}
+        self.observe("bits_per_dim", bits_per_dim(nll, math.prod(self.shape)))
+
+    @property
+    def pixels(self) -> Levels:
+        """The values of pixels."""
+        return Levels(self.levels)
+
+    def nll(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """−log p(x), or −log p(x|y), in nats, (B,)."""
+        return self.pixels.nll(self.logits(images, labels), images)
+
+    def log_prob(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """log p(x), or of a model of classes with `labels` log p(x|y), in nats, (B,)."""
+        with self.evaluation():
+            images = self.pixels.check(images.to(self.dtype))
+            if not self.classes or labels is not None:
+                return -self.nll(images, labels)
+            given = [-self.nll(images, torch.full_like(images[:, 0, 0, 0], y).long()) for y in range(self.classes)]
+            return torch.stack(given).logsumexp(0) - math.log(self.classes)
+
+    # Drawing
+
+    def draws(self, n: int, device: torch.device) -> Tensor:
+        """Uniform numbers, (n, D): one for each pixel's channel, and with classes a last one for the class."""
+        return torch.rand(n, math.prod(self.shape) + bool(self.classes), device=device)
+
+    def decode(self, draws: Tensor, label: int | None = None) -> Tensor:
+        """The images at which the conditionals' distribution functions pass uniform numbers; of one class, if given."""
+        nothing = draws.new_zeros(len(draws), *self.shape)
+        return self._filled(nothing, nothing.bool(), draws, self._labels(draws, label))[0]
+
+    def complete(
+        self, images: Tensor, mask: Tensor, *, seed: int = 0, particles: int = 32, label: int | None = None
+    ) -> Tensor:
+        """Images with the observed pixels as they are and the others drawn given them, (B, C, H, W).
+
+        Pixels observed before all others condition exactly. Where some come later, one of `particles` fillings is drawn
+        with odds Π p(x_d | x_<d) over the observed d (sampling importance resampling, Rubin 1987): exact as their
+        number grows.
+
+        Args:
+            images: (B, C, H, W) in [-1, 1]; what is not observed is not read.
+            mask: which pixels are observed, broadcast against the images.
+            seed: of the draws.
+            particles: fillings per image.
+            label: their class, of a model of classes; drawn for each filling otherwise.
+
+        Raises:
+            GenlitError: an observed value is none of the model's levels.
+        """
+        with self.evaluation():
+            images = images.to(self.device, self.dtype)
+            observed = mask.to(self.device).bool().expand_as(images)
+            known = self.pixels.check(torch.where(observed, images, -1.0))
+            mixed = bool(self.classes) and label is None
+            copies = particles if mixed or self._looks_ahead(observed) else 1
+            draws = self._draws(0, len(images) * copies, seed).to(images)
+            repeated = (x.repeat_interleave(copies, 0) for x in (known, observed))
+            filled, odds = self._filled(*repeated, draws, self._labels(draws, label))
+            chosen = _chosen(odds.view(-1, copies), seed) + torch.arange(len(images), device=self.device) * copies
+            return torch.where(observed, images, filled[chosen])
+
+    def _filled(self, images: Tensor, observed: Tensor, draws: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The images with what is not observed drawn, and log Π p(x_d | x_<d) over what is, (B,)."""
+        canvas = images.clone(memory_format=torch.contiguous_format)
+        values, kept, odds = canvas.view(len(canvas), -1), observed.flatten(1), draws.new_zeros(len(draws))
+        anywhere = kept.any(0).tolist()
+        for d, logits in self.watch(self.conditionals(canvas, labels), values.shape[1]):
+            drawn = self.pixels.draw(logits, draws[:, d])
+            if anywhere[d]:
+                drawn = torch.where(kept[:, d], values[:, d], drawn)
+                odds += self.pixels.log_prob(logits, drawn) * kept[:, d]
+            values[:, d] = drawn
+        return canvas, odds
+
+    def _labels(self, draws: Tensor, label: int | None) -> Tensor | None:
+        if not self.classes:
+            self.require("label", label, label is None, "left out: this model knows no classes")
+            return None
+        within = label is None or 0 <= label < self.classes
+        self.require("label", label, within, f"one of the {self.classes} classes 0 to {self.classes - 1}")
+        drawn = (draws[:, -1] * self.classes).long().clamp(max=self.classes - 1)
+        return drawn if label is None else torch.full_like(drawn, label)
+
+    def _looks_ahead(self, observed: Tensor) -> bool:
+        """Whether some image has a pixel observed that comes after one that is not."""
+        in_order = observed.flatten(1)[:, self.order()].int()
+        return bool((in_order.diff(dim=1) > 0).any())
+
+
+class PixelByPixel(Autoregressive):
+    """An autoregressive model by rows whose `network` can be evaluated at one pixel: its layers remember the others.
+
+    The network maps (B, C, H, W) to (B, C · outputs, H, W), a channel's logits side by side.
+    """
+
+    def logits(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        output = self.network(images, labels) if self.classes else self.network(images)
+        return output.unflatten(1, (self.shape[0], -1)).transpose(1, 2)
+
+    def conditionals(self, canvas: Tensor, labels: Tensor | None = None) -> Iterator[Conditional]:
+        channels, height, width = self.shape
+        with incremental(self.network, canvas) as cursor:
+            for row, column in product(range(height), range(width)):
+                cursor.row, cursor.column = row, column
+                for channel in range(channels):  # each channel's logits follow from those before it
+                    yield (channel * height + row) * width + column, self.logits(canvas, labels)[:, :, channel, 0, 0]
+
+
+def _chosen(odds: Tensor, seed: int) -> Tensor:
+    """One column of each row, drawn by odds in nats: the largest of odds and Gumbel noise, int64 (B,)."""
+    uniform = torch.rand(odds.shape, generator=torch.Generator().manual_seed(seed), dtype=odds.dtype)
+    return (odds - torch.log(-torch.log(uniform)).to(odds.device)).argmax(1)

@@ -1,0 +1,64 @@
+"""What codes know of labels that their model never saw: the accuracy of a linear classifier on them."""
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from genlit.capabilities import Encodes
+from genlit.data import Source
+from genlit.engine.processes import gather
+from genlit.metrics.capabilities.means import blocks, counted
+from genlit.metrics.measure import Measure
+
+Columns = dict[str, np.ndarray]
+
+
+def codes(model: Encodes, source: Source, split: str, limit: int | None = None, *, seed: int = 0) -> Columns:
+    """The best code of each of a split's first rows under `codes`, float32 (N, K); labels are int64 (N,).
+
+    Args:
+        model: encodes.
+        source: of the images.
+        split: a split of it.
+        limit: at most this many rows.
+        seed: of the binarisation.
+
+    Raises:
+        GenlitError: there is no such row.
+    """
+    n, own = counted(source, split, limit), []
+    for batch, positions in blocks(source, split, n, model.device, seed):
+        columns = {"codes": model.encode(batch["image"]).float(), "position": positions}
+        own.append(columns | ({"label": batch["label"]} if "label" in batch else {}))
+    parts = [part for share in gather([{k: v.cpu() for k, v in each.items()} for each in own]) for part in share]
+    columns = {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
+    rows = np.argsort(columns.pop("position"))[:n]
+    return {name: column[rows] for name, column in columns.items()}
+
+
+def linear_probe(model: Encodes, source: Source, split: str, limit: int = 10_000, *, seed: int = 0) -> list[Measure]:
+    """Accuracy of labels predicted linearly from codes: `linear-probe/codes.dynamic.n2000.test`; none without labels.
+
+    Logistic regression (L2 penalty, C = 1) on the standardised codes of the first training rows, whose number is
+    `n_train`, measured on the split's. Alain & Bengio 2017, https://arxiv.org/abs/1610.01644
+
+    Args:
+        model: encodes.
+        source: of the images.
+        split: a split of it.
+        limit: at most this many rows of the training and of the split.
+        seed: of the binarisation, which names carry.
+
+    Raises:
+        GenlitError: there is no such row.
+    """
+    if len(source.classes) < 2:
+        return []
+    seen, other = (codes(model, source, each, limit, seed=seed) for each in ("train", split))
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(seen["codes"], seen["label"])
+    n = len(other["codes"])
+    protocol = ".".join(filter(None, ["codes", source.binarize, f"n{n}", split]))
+    accuracy = float(probe.score(other["codes"], other["label"]))
+    return [Measure(f"linear-probe/{protocol}", accuracy, n, {"n_train": len(seen["codes"])})]

@@ -1,0 +1,92 @@
+"""The fully visible sigmoid belief network, and what it shares with NADE."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+from torch.optim import Adam, Optimizer
+
+from genlit.autoregressive import Autoregressive, Conditional
+
+
+class InOrder(Autoregressive):
+    """p(x) = Π_d p(x_d | x_<d) of binary pixels in any one order; `network` sees them as rows in it, of 0 and 1.
+
+    The network maps (B, D) to logits (B, D).
+
+    Args:
+        shape: (C, H, W).
+        order: a seed of a random order, the same for every image; None takes the pixels by rows.
+        weight_decay: λ of the penalty λ/2 Σ θ² that Adam adds to the loss, over all parameters.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        *,
+        order: int | None = None,
+        weight_decay: float = 0.0,
+        lr: float | dict[str, float] = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        **engine,
+    ):
+        super().__init__(shape, lr=lr, betas=betas, **engine)
+        self.require("weight_decay", weight_decay, weight_decay >= 0, "at least 0")
+        self.weight_decay = weight_decay
+        positions = torch.tensor(super().order())
+        if order is not None:
+            positions = positions[torch.randperm(len(positions), generator=torch.Generator().manual_seed(order))]
+        self.register_buffer("positions", positions)
+
+    def optimizer(self, player: str, parameters: list[nn.Parameter]) -> Optimizer:
+        return Adam(parameters, lr=self.lr[player], betas=self.betas, weight_decay=self.weight_decay, fused=True)
+
+    def order(self) -> list[int]:
+        return self.positions.tolist()
+
+    def in_order(self, images: Tensor) -> Tensor:
+        """The pixels in the order of the factors, -1 as 0, (B, D)."""
+        return (images.flatten(1)[:, self.positions] + 1) / 2
+
+    def logits(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.network(self.in_order(images))[:, self.positions.argsort()].view(-1, 1, *self.shape)
+
+    def newest(self, canvas: Tensor, position: int) -> Tensor:
+        """The value just written at a position, -1 as 0, (B,)."""
+        return (canvas.flatten(1)[:, position] + 1) / 2
+
+
+class FVSBN(InOrder):
+    """p(x_d = 1 | x_<d) = sigm(b_d + Σ_{k<d} A_dk x_k), x in {0, 1}: logistic regressions on the pixels before.
+
+    Neal 1992, "Connectionist learning of belief networks"; Frey et al. 1996; compared with NADE in Larochelle & Murray
+    2011, https://proceedings.mlr.press/v15/larochelle11a.html
+
+    Args:
+        shape: (C, H, W).
+        engine: options of InOrder and GenerativeModel.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], **engine):
+        super().__init__(shape, **engine)
+        self.network = Regressions(math.prod(self.shape))
+
+    def conditionals(self, canvas: Tensor, labels: Tensor | None = None) -> Iterator[Conditional]:
+        weight, bias, values = self.network.weight, self.network.bias, self.in_order(canvas)
+        for d, position in enumerate(self.order()):
+            yield position, (bias[d] + values[:, :d] @ weight[d, :d])[:, None]
+            values[:, d] = self.newest(canvas, position)
+
+
+class Regressions(nn.Module):
+    """b + A x, A strictly lower triangular; from 0."""
+
+    def __init__(self, pixels: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(pixels, pixels))
+        self.bias = nn.Parameter(torch.zeros(pixels))
+
+    def forward(self, values: Tensor) -> Tensor:
+        return linear(values, self.weight.tril(-1), self.bias)

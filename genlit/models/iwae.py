@@ -1,0 +1,49 @@
+"""The importance-weighted autoencoder."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from genlit.losses.likelihood import bits_per_dim
+from genlit.model import Batch, Turn
+from genlit.models.vae import LatentGaussian
+
+
+class IWAE(LatentGaussian):
+    """log p(x) ≥ L_k = E[log (1/k) Σᵢ wᵢ] with wᵢ = p(x, zᵢ) / q(zᵢ|x), zᵢ ~ q(z|x): a VAE trained on k draws.
+
+    The player minimises −L_k in nats per image. Its gradient is E[Σᵢ w̃ᵢ ∇ log wᵢ] with w̃ᵢ = wᵢ / Σⱼ wⱼ; L_1 is the
+    ELBO.
+
+    Burda et al. 2016, "Importance Weighted Autoencoders", eqs. 8 and 14, https://arxiv.org/abs/1509.00519
+
+    Departs from the paper: batches, rates and the initial weights are the engine's and PyTorch's.
+
+    Args:
+        shape: (C, H, W).
+        draws: k.
+        networks: options of LatentGaussian.
+    """
+
+    terms = {"bound": 1.0}
+
+    def __init__(self, shape: tuple[int, int, int], *, draws: int = 50, **networks):
+        super().__init__(shape, **networks)
+        self.require_counts(draws=draws)
+        self.draws = draws
+
+    def turns(self, batch: Batch) -> Iterator[Turn]:
+        ratios = self.ratios(batch["image"])
+        bound = (torch.logsumexp(ratios, 0) - math.log(self.draws)).mean()
+        yield "autoencoder", {"bound": -bound}
+
+        self.observe("elbo", ratios.mean())
+        self.observe("bits_per_dim", bits_per_dim(-bound, math.prod(self.shape)))
+
+    def ratios(self, images: Tensor) -> Tensor:
+        """log wᵢ of every draw, (k, B), in one pass."""
+        inputs = (images, *self.posterior(images))
+        repeated = (part.repeat(self.draws, *[1] * (part.dim() - 1)) for part in inputs)
+        return self.ratio(*repeated).view(self.draws, -1)

@@ -1,0 +1,112 @@
+"""The VQ-VAE: whom each term moves, what the codes are, and a bound that is one."""
+
+import math
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import grad
+from torch.nn.functional import mse_loss
+
+from genlit.models.vqvae import VQVAE, perplexity
+from genlit.nn.levels import Levels
+
+
+def small(shape: tuple[int, int, int] = (1, 8, 8), **options) -> VQVAE:
+    torch.manual_seed(0)
+    sizes = {"codes": 6, "latent": 3, "width": 8, "blocks": 1, "prior_width": 8, "prior_blocks": 2}
+    return VQVAE(shape, **sizes | options).double()
+
+
+def binary(n: int, shape: tuple[int, int, int] = (1, 8, 8)) -> Tensor:
+    return torch.randint(2, (n, *shape), generator=torch.Generator().manual_seed(0)).double() * 2 - 1
+
+
+def everything(shape: tuple[int, int, int]) -> Tensor:
+    values = list(product([-1.0, 1.0], repeat=math.prod(shape)))
+    return torch.tensor(values, dtype=torch.float64).view(-1, *shape)
+
+
+def slopes(model: VQVAE, player: str, term: str, module: str) -> list[Tensor | None]:
+    """Gradients of a term with respect to a module's parameters."""
+    terms = dict(model.turns({"image": binary(4)}))[player]
+    return list(grad(terms[term], model.get_submodule(module).parameters(), allow_unused=True))
+
+
+def moves(found: list[Tensor | None]) -> bool:
+    return any(slope is not None and slope.any() for slope in found)
+
+
+@pytest.mark.parametrize(
+    ("player", "term", "moved"),
+    [
+        ("autoencoder", "reconstruction", {"encoder", "decoder"}),
+        ("autoencoder", "codebook", {"codebook"}),
+        ("autoencoder", "commitment", {"encoder"}),
+        ("prior", "code_nll", {"prior_network"}),
+    ],
+)
+def test_a_term_moves_its_own_networks(player: str, term: str, moved: set[str]):
+    networks = ("encoder", "codebook", "decoder", "prior_network")
+    assert {name for name in networks if moves(slopes(small(), player, term, name))} == moved
+
+
+def test_the_gradient_passes_from_the_vectors_to_the_encoder_unchanged():
+    model, images = small(), binary(4)
+    seen = {}
+    model.encoder.register_forward_hook(lambda module, inputs, output: seen.update(z=output))
+    model.decoder.register_forward_pre_hook(lambda module, inputs: seen.update(e=inputs[0]))
+    reconstruction = dict(model.turns({"image": images}))["autoencoder"]["reconstruction"]
+    at_encoder, at_decoder = grad(reconstruction, [seen["z"], seen["e"]])
+    torch.testing.assert_close(at_encoder, at_decoder, rtol=0, atol=0)
+    torch.testing.assert_close(seen["e"], model.vectors(model.nearest(seen["z"])))
+
+
+def test_codes_are_the_nearest_vectors_and_distances_are_summed():
+    model, images = small(), binary(4)
+    z = model.encoder(images)
+    codes = model.nearest(z)
+    vectors = z.permute(0, 2, 3, 1)[..., None, :]
+    assert torch.equal(codes, (vectors - model.codebook.weight).square().sum(-1).argmin(-1))
+    terms = dict(model.turns({"image": images}))["autoencoder"]
+    total = mse_loss(z, model.vectors(codes), reduction="sum") / 4
+    torch.testing.assert_close(terms["codebook"], total)
+    torch.testing.assert_close(terms["commitment"], total)
+
+
+@pytest.mark.parametrize(
+    ("shape", "grid"), [((1, 1, 1), (1, 1)), ((3, 6, 5), (6, 5)), ((1, 28, 28), (7, 7)), ((1, 6, 8), (3, 4))]
+)
+def test_sides_are_halved_as_often_as_both_are_even(shape: tuple[int, int, int], grid: tuple[int, int]):
+    model = small(shape)
+    assert model.grid == grid
+    assert model.reconstruct(binary(2, shape)).shape == (2, *shape)
+    assert model.encode(binary(2, shape)).shape == (2, 3 * math.prod(grid))
+
+
+def test_the_bound_is_below_a_probability():
+    model = small((1, 2, 4))
+    images = everything((1, 2, 4))
+    bound = model.bound(images)
+    assert 0 < bound.exp().sum() <= 1
+    codes = model.nearest(model.encoder(images))
+    given = -model.likelihood(model.decoder(model.vectors(codes)), images)
+    prior = torch.log_softmax(model.prior_network(model.vectors(codes)), 1).gather(1, codes[:, None]).sum((1, 2, 3))
+    torch.testing.assert_close(bound, given + prior)
+
+
+def test_samples_are_those_of_the_plain_loop():
+    model = small((1, 12, 8))
+    draws = torch.rand(5, 6, dtype=torch.float64)
+    canvas, levels = torch.zeros(5, 3, 3, 2, dtype=torch.float64), Levels(6)
+    with torch.no_grad():
+        for place, (row, column) in enumerate(product(range(3), range(2))):
+            index = levels.index(levels.draw(model.prior_network(canvas)[:, :, row, column], draws[:, place]))
+            canvas[:, :, row, column] = model.codebook(index)
+        torch.testing.assert_close(model.decode(draws), model.likelihood.mean(model.decoder(canvas)))
+
+
+def test_perplexity_counts_the_codes_in_use():
+    assert perplexity(torch.arange(8).repeat(3), 16).item() == pytest.approx(8)
+    assert perplexity(torch.full((5, 2, 2), 3), 16).item() == pytest.approx(1)

@@ -1,0 +1,39 @@
+"""Small models of pixels, taken apart: every image there is, and which pixel reaches which conditional."""
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.functional import jacobian
+
+from genlit.autoregressive import Autoregressive
+from genlit.nn.levels import Levels
+
+
+def every(shape: tuple[int, int, int], levels: int = 2) -> Tensor:
+    """All images of a shape, float64."""
+    values = Levels(levels).value(torch.arange(levels), torch.float64)
+    positions = [values] * torch.Size(shape).numel()
+    return torch.stack(torch.meshgrid(*positions, indexing="ij"), -1).view(-1, *shape)
+
+
+def scrambled(model: Autoregressive, seed: int = 0, std: float = 0.5) -> Autoregressive:
+    """The model in double precision, with parameters that leave no conditional near uniform."""
+    torch.manual_seed(seed)
+    for parameter in model.double().parameters():
+        nn.init.normal_(parameter, std=std)
+    return model
+
+
+def reached(model: Autoregressive) -> Tensor:
+    """Whether a value reaches a conditional's logits, by gradient, (conditional, value) in the model's order.
+
+    Parameters and pixels are made positive, so that no ReLU hides a path and no two paths cancel.
+    """
+    positive = deepcopy(model)
+    for parameter in positive.parameters():
+        parameter.data = parameter.data.abs() / 10
+    image = torch.rand(1, *model.shape, dtype=model.dtype)
+    slopes = jacobian(lambda x: positive.logits(x, x.new_zeros(1).long()).sum((0, 1)), image)[..., 0, :, :, :]
+    order = model.order()
+    return slopes.flatten(3).flatten(0, 2)[order][:, order] != 0

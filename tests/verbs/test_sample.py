@@ -1,0 +1,34 @@
+"""Which models `genlit sample` draws from."""
+
+import pytest
+
+from genlit.errors import GenlitError
+from tests.verbs.conftest import command
+
+
+def test_pixel_by_pixel(trained_run, tmp_path):
+    command("sample", trained_run("pixels"), "-n", 3, "--out", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["00000.png", "00001.png", "00002.png", "grid.png"]
+
+
+@pytest.mark.parametrize(
+    ("lacks", "reason"),
+    [
+        ({}, r"README\.md's table of models says which can"),
+        ({"sample": "it has no prior; train a VAE"}, "it has no prior; train a VAE"),
+        ({"score": "it has no density"}, r"README\.md"),
+    ],
+)
+def test_a_model_that_cannot_says_why(trained_run, monkeypatch, lacks, reason):
+    class Coder:
+        def __init__(self):
+            self.lacks = lacks
+
+    monkeypatch.setattr("genlit.verbs.sample.load", lambda *args, **kwargs: Coder())
+    with pytest.raises(GenlitError, match=f"Coder cannot sample images: {reason}"):
+        command("sample", trained_run("codes"))
+
+
+def test_no_images_are_refused(trained_run):
+    with pytest.raises(GenlitError, match="--count: 0 images cannot be written"):
+        command("sample", trained_run("codes"), "-n", 0)
