@@ -20,7 +20,7 @@ from genlit.logging import history
 from genlit.models import GaussianMixture
 from tests.games import assert_same
 
-SHIPPED = {"Digits", "Emoji", "Ring", "Grid"}
+LABELLED = {"Digits": (28, 1), "MNIST": (28, 1), "CIFAR10": (16, 3)}  # side, or half of it, and channels
 SMALL = {"width": 8, "critic_width": 8, "blocks": 1, "hidden": [16], "components": 2, "layers": 1, "codes": 8}
 BUDGET = {"max_steps": 4, "val_check_interval": 2, "limit_val_batches": 1, "log_every_n_steps": 3, "accelerator": "cpu"}
 RUN = {"checkpoint_every": 2, "keep": 9, "pictures_every": 4, "pictures": 4, "wandb": "disabled"}
@@ -28,15 +28,16 @@ MEASURED = {"evaluate_every": 4, "evaluate_share": 1, "fidelity_samples": 8}
 
 
 def stand_in(data, folder):
-    """Small data on disk in the place of what does not ship."""
-    kept = {key: data[key] for key in ("size", "mirror", "binarize") if key in data}
-    side, channels = {"MNIST": (28, 1)}.get(data["name"], (32, 3))
-    noise = np.random.default_rng(0).integers(0, 256, (20, side, side, channels), dtype=np.uint8)
-    if data["name"] in ("CIFAR10", "MNIST"):
+    """Small data on disk in the place of what is large, or does not ship."""
+    kept = {key: data[key] for key in ("size", "mirror", "binarize", "dequantize") if key in data}
+    side, channels = LABELLED.get(data["name"], (32, 3))
+    noise = np.random.default_rng(0).integers(0, 256, (40, side, side, channels), dtype=np.uint8)
+    if data["name"] in LABELLED:
         splits = {f"{split}_images": noise for split in ("train", "val", "test")}
-        labels = {name.replace("images", "labels"): np.arange(20) % 10 for name in splits}
+        labels = {name.replace("images", "labels"): np.arange(40) % 10 for name in splits}
         np.savez(folder / "data.npz", **splits, **labels)
-        return kept | {"name": "Npz", "path": str(folder / "data.npz")}
+        few = {"labelled": 10} if data.get("labelled") else {}
+        return kept | few | {"name": "Npz", "path": str(folder / "data.npz"), "upscale": True}
     for domain in ("trainA", "trainB", "testA", "testB"):
         (folder / domain).mkdir()
         for index, image in enumerate(noise):
@@ -62,8 +63,8 @@ def experiment(request, tmp_path_factory, hasty_lenet):
     content.pop("claim", None)
     content["model"] |= {key: value for key, value in SMALL.items() if key in content["model"]}
     data = content["data"]
-    content["data"] = (data if data["name"] in SHIPPED else stand_in(data, folder)) | {"batch_size": 2}
-    content["data"] |= {"labelled": 10} if data.get("labelled") else {}
+    small = stand_in(data, folder) if data["name"] in {*LABELLED, "Folder"} else data
+    content["data"] = small | {"batch_size": 2}
     content["trainer"] |= BUDGET | {"default_root_dir": str(folder / "runs")}
     content["trainer"].pop("precision", None)
     content["run"] = RUN | measured(content.get("run", {}))

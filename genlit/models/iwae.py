@@ -32,11 +32,11 @@ class IWAE(LatentGaussian):
     def __init__(self, shape: tuple[int, int, int], *, draws: int = 50, **networks):
         super().__init__(shape, **networks)
         self.require_counts(draws=draws)
-        self.draws = draws
+        self.k = draws
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
         ratios = self.ratios(batch["image"])
-        bound = (torch.logsumexp(ratios, 0) - math.log(self.draws)).mean()
+        bound = (torch.logsumexp(ratios, 0) - math.log(self.k)).mean()
         yield "autoencoder", {"bound": -bound}
 
         self.observe("elbo", ratios.mean())
@@ -45,5 +45,5 @@ class IWAE(LatentGaussian):
     def ratios(self, images: Tensor) -> Tensor:
         """log wᵢ of every draw, (k, B), in one pass."""
         inputs = (images, *self.posterior(images))
-        repeated = (part.repeat(self.draws, *[1] * (part.dim() - 1)) for part in inputs)
-        return self.ratio(*repeated).view(self.draws, -1)
+        repeated = (part.repeat(self.k, *[1] * (part.dim() - 1)) for part in inputs)
+        return self.ratio(*repeated).view(self.k, -1)

@@ -75,7 +75,7 @@ class LatentGaussian(FromPrior, GenerativeModel):
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """μ and log σ² of q(z|x), each (B, K)."""
-        return self.encoder(images).chunk(2, dim=1)
+        return self.encoder((images + 1) / 2).chunk(2, dim=1)  # black pixels, the most, then move no weight
 
     def prior(self, n: int, device: torch.device) -> Tensor:
         return torch.randn(n, self.latent, device=device)

@@ -76,6 +76,7 @@ def test_its_gradient_is_that_of_the_log_weights_by_their_shares(likelihood: str
 
 def test_it_trains_on_the_bound_that_it_reports():
     model, x = small(20), binary(1)
+    torch.nn.init.normal_(model.decoder[0][0].weight)  # or the codes would say little, and all bounds be alike
     trained = -played(model, x.repeat(20_000, 1, 1, 1))
     torch.manual_seed(2)
     bounds = {k: model.bound(x.repeat(20_000, 1, 1, 1), k).mean() for k in (5, 20)}

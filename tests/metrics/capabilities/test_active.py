@@ -46,6 +46,7 @@ def test_rows_beyond_the_limit_do_not_count():
 
 def test_a_collapsed_vae_has_none():
     model = VAE((1, 28, 28), latent=3, hidden=(8,))
+    torch.nn.init.normal_(model.encoder[1][-1].weight)
     torch.nn.init.zeros_(model.encoder[1][-1].weight[:2])
     (row,) = active_units(model, Digits(binarize="dynamic"), "test", 200)
     assert row.value == 1
