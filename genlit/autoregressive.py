@@ -8,12 +8,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from genlit.engine.clock import derive
 from genlit.losses.likelihood import bits_per_dim
 from genlit.model import Batch, GenerativeModel, Turn
 from genlit.nn.incremental import incremental
 from genlit.nn.levels import Levels
-from genlit.sampling import FromDraws
+from genlit.sampling import BLOCK, FromDraws
 
+ROWS = 1024  # images that are completed at once
 Conditional = tuple[int, Tensor]  # a position in the flattened image, and its logits (B, outputs)
 
 
@@ -47,9 +49,14 @@ class Autoregressive(FromDraws, GenerativeModel):
         return torch.arange(math.prod(self.shape)).view(self.shape).permute(1, 2, 0).flatten().tolist()
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
-        nll = self.nll(batch["image"], batch["label"] if self.classes else None).mean()
+        nll = self.nll(batch["image"], batch["label"] if self.classes else None).mean()  # given labels, of p(x|y)
         yield "model", {"nll": nll}
         self.observe("bits_per_dim", bits_per_dim(nll, math.prod(self.shape)))
+
+    def on_train_start(self) -> None:
+        """Refuses images of other values than the model knows."""
+        super().on_train_start()
+        self.pixels.check(self.trainer.datamodule.first(BLOCK, self.device, "train")["image"])
 
     @property
     def pixels(self) -> Levels:
@@ -57,17 +64,18 @@ class Autoregressive(FromDraws, GenerativeModel):
         return Levels(self.levels)
 
     def nll(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """−log p(x), or −log p(x|y), in nats, (B,)."""
-        return self.pixels.nll(self.logits(images, labels), images)
+        """−log p(x), or of a model of classes with `labels` −log p(x|y), in nats, (B,)."""
+        if not self.classes or labels is not None:
+            return self.pixels.nll(self.logits(images, labels), images)
+        given = [self.nll(images, torch.full_like(images[:, 0, 0, 0], y).long()) for y in range(self.classes)]
+        return math.log(self.classes) - torch.stack(given).neg().logsumexp(0)
 
     def log_prob(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """log p(x), or of a model of classes with `labels` log p(x|y), in nats, (B,)."""
         with self.evaluation():
-            images = self.pixels.check(images.to(self.dtype))
-            if not self.classes or labels is not None:
-                return -self.nll(images, labels)
-            given = [-self.nll(images, torch.full_like(images[:, 0, 0, 0], y).long()) for y in range(self.classes)]
-            return torch.stack(given).logsumexp(0) - math.log(self.classes)
+            known = labels is None or bool(self.classes)
+            self.require("labels", "given", known, "left out: this model knows no classes")
+            return -self.nll(self.pixels.check(images.to(self.dtype)), labels)
 
     # Drawing
 
@@ -76,7 +84,7 @@ class Autoregressive(FromDraws, GenerativeModel):
         return torch.rand(n, math.prod(self.shape) + bool(self.classes), device=device)
 
     def decode(self, draws: Tensor, label: int | None = None) -> Tensor:
-        """The images at which the conditionals' distribution functions pass uniform numbers; of one class, if given."""
+        """The images that uniform numbers draw from the conditionals, see Levels.draw; of one class, if given."""
         nothing = draws.new_zeros(len(draws), *self.shape)
         return self._filled(nothing, nothing.bool(), draws, self._labels(draws, label))[0]
 
@@ -99,17 +107,24 @@ class Autoregressive(FromDraws, GenerativeModel):
         Raises:
             GenlitError: an observed value is none of the model's levels.
         """
+        self.require_counts(particles=particles)
         with self.evaluation():
-            images = images.to(self.device, self.dtype)
             observed = mask.to(self.device).bool().expand_as(images)
-            known = self.pixels.check(torch.where(observed, images, -1.0))
+            known = self.pixels.check(torch.where(observed, images.to(self.device, self.dtype), -1.0))
             mixed = bool(self.classes) and label is None
             copies = particles if mixed or self._looks_ahead(observed) else 1
-            draws = self._draws(0, len(images) * copies, seed).to(images)
-            repeated = (x.repeat_interleave(copies, 0) for x in (known, observed))
-            filled, odds = self._filled(*repeated, draws, self._labels(draws, label))
-            chosen = _chosen(odds.view(-1, copies), seed) + torch.arange(len(images), device=self.device) * copies
-            return torch.where(observed, images, filled[chosen])
+            draws, noise = self._draws(0, len(images) * copies, seed).to(known), _gumbel(len(images), copies, seed)
+            at_once = max(1, ROWS // copies)
+            parts = zip(*(x.split(at_once) for x in (known, observed, draws.unflatten(0, (-1, copies)), noise)))
+            filled = torch.cat([self._completed(*part, label) for part in parts])
+            return torch.where(mask.to(images.device).bool(), images, filled.to(images))
+
+    def _completed(self, known: Tensor, observed: Tensor, draws: Tensor, noise: Tensor, label: int | None) -> Tensor:
+        """One of each image's fillings by draws (B, particles, K), chosen by odds and Gumbel noise (B, particles)."""
+        repeated = (x.repeat_interleave(draws.shape[1], 0) for x in (known, observed))
+        filled, odds = self._filled(*repeated, draws.flatten(0, 1), self._labels(draws.flatten(0, 1), label))
+        chosen = (odds.view(noise.shape) + noise.to(odds)).argmax(1)
+        return filled.unflatten(0, noise.shape)[torch.arange(len(known)), chosen]
 
     def _filled(self, images: Tensor, observed: Tensor, draws: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """The images with what is not observed drawn, and log Π p(x_d | x_<d) over what is, (B,)."""
@@ -135,8 +150,7 @@ class Autoregressive(FromDraws, GenerativeModel):
 
     def _looks_ahead(self, observed: Tensor) -> bool:
         """Whether some image has a pixel observed that comes after one that is not."""
-        in_order = observed.flatten(1)[:, self.order()].int()
-        return bool((in_order.diff(dim=1) > 0).any())
+        return looks_ahead(observed, self.order())
 
 
 class PixelByPixel(Autoregressive):
@@ -158,7 +172,16 @@ class PixelByPixel(Autoregressive):
                     yield (channel * height + row) * width + column, self.logits(canvas, labels)[:, :, channel, 0, 0]
 
 
-def _chosen(odds: Tensor, seed: int) -> Tensor:
-    """One column of each row, drawn by odds in nats: the largest of odds and Gumbel noise, int64 (B,)."""
-    uniform = torch.rand(odds.shape, generator=torch.Generator().manual_seed(seed), dtype=odds.dtype)
-    return (odds - torch.log(-torch.log(uniform)).to(odds.device)).argmax(1)
+def shuffled(n: int, seed: int, which: int = 0) -> list[int]:
+    """The `which`-th random order of n positions that a seed gives."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed(derive("order", seed, which))).tolist()
+
+
+def looks_ahead(observed: Tensor, order: list[int]) -> bool:
+    """Whether in an order some image (B, C, H, W) has a pixel observed that comes after one that is not."""
+    return bool((observed.flatten(1)[:, order].int().diff(dim=1) > 0).any())
+
+
+def _gumbel(n: int, m: int, seed: int) -> Tensor:
+    """Noise whose largest sum with log-odds falls on each column as often as the odds say, (n, m)."""
+    return -torch.log(-torch.log(torch.rand(n, m, generator=torch.Generator().manual_seed(derive("choose", seed)))))

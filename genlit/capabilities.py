@@ -51,14 +51,14 @@ class Translates(Protocol):
 
 @runtime_checkable
 class Completes(Protocol):
-    """Draws the pixels that a mask does not mark as observed, given the others, which stay as they are to the bit."""
+    """Fills in the pixels that a mask does not mark as observed; the others stay as they are, to the bit."""
 
     def complete(self, images: Tensor, mask: Tensor, *, seed: int = 0) -> Tensor: ...
 
 
 @runtime_checkable
 class CompletesOwn(Completes, Protocol):
-    """Completes images of which a mask of its own is observed, (1, 1, H, W), and no others."""
+    """Completes images of which a mask of its own is observed, (H, W), and no others."""
 
     mask: Tensor
 

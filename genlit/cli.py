@@ -122,10 +122,9 @@ def sample(run: str, **options) -> None:
 @click.option("--images", metavar="DIR|NPZ|SPLIT", help="Complete these instead of the split's.")
 @click.option(
     "--mask",
-    default="bottom",
-    show_default=True,
     metavar="WHAT",
-    help="What is hidden: top, bottom, left, right, centre, random:0.5, or a picture that is white there.",
+    help="What is hidden: top, bottom, left, right, centre, random:0.5, or a picture that is white there; by default "
+    "what the model was trained to complete, else the bottom half.",
 )
 @click.option("-n", "--count", default=8, show_default=True, help="How many images.")
 @click.option("--completions", default=4, show_default=True, help="How many of each.")

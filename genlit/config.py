@@ -205,7 +205,9 @@ def dump(config: Namespace) -> dict[str, Any]:
 
 def source(config: Namespace) -> Source:
     """The data, arranged as the model needs it."""
-    data = offered("data", config.data.name)(**_arguments(config.data), seed=config.seed)
+    data, kind = offered("data", config.data.name)(**_arguments(config.data), seed=config.seed), config.model.name
+    if config.data.get("labelled") and config.model.get("classes") and not offered("model", kind).unlabelled:
+        raise GenlitError(f"data.labelled is {config.data.labelled}, and {kind} needs every label: set it to null")
     return data.require(offered("model", config.model.name).needs + ("label",) * bool(config.model.get("classes")))
 
 

@@ -59,6 +59,7 @@ class GenerativeModel(Engine):
     terms: ClassVar[dict[str, float]]  # every term that turns may yield, with its weight's default
     needs: ClassVar[tuple[str, ...]] = ("image",)  # what a batch must hold
     averaged: ClassVar[tuple[str, ...]] = ()  # the sub-modules that the moving average follows
+    unlabelled: ClassVar[bool] = False  # whether it takes labels of -1, unknown
     lacks: ClassVar[dict[str, str]] = {}  # why it cannot do what others can: {"sample": "it has no prior; train a VAE"}
 
     def __init__(

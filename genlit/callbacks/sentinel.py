@@ -32,7 +32,11 @@ SIGNS = (
     Sign("diversity/", 0.1, "samples are nearly alike: more instance noise, or fewer updates of the generator"),
     Sign("recall/", 0.02, "samples miss nearly all real images: try another loss (hinge, wasserstein) or a penalty"),
     Sign("saturation/", 0.02, "the critic is never wrong: lower its rate, or more noise, spectral norm or a penalty"),
-    Sign("active-units/", 1, "the codes say nothing of the images: a longer kl_warmup, free_nats or a smaller beta"),
+    Sign(
+        "active-units/",
+        1,
+        "the codes say nothing of the images: a smaller rate; a VAE's kl_warmup, free_nats, a smaller beta",
+    ),
 )
 
 

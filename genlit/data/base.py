@@ -99,7 +99,7 @@ class Source(LightningDataModule):
         holdout: share of the training rows, the last ones, kept for validation where the source has no such split.
         labelled: training images whose labels a model sees, drawn once and as many of each class; the others' are -1 in
             its batches. None shows all.
-        only: labels whose images are kept, in every split; None keeps all.
+        only: labels whose images are kept, in every split, and numbered from 0; None keeps all.
         workers: processes that read batches; 0 reads in the training process, which is fastest for what fits in memory.
         seed: fixes the order.
         root: folder of the decoded stores; by default the variable GENLIT_DATA, else ~/.cache/genlit.
@@ -326,6 +326,9 @@ class Source(LightningDataModule):
             _require("only", self.only, all(map(len, kept)), f"labels that occur in {split}")
             taken = zip(streams, kept, strict=True)
             contents.splits[split] = [{k: _take(column, rows) for k, column in s.items()} for s, rows in taken]
+            for stream in contents.splits[split]:
+                stream["label"] = np.searchsorted(sorted(self.only), stream["label"])
+        contents.classes = [contents.classes[k] for k in sorted(self.only)] if contents.classes else []
         return contents
 
     def _folder(self) -> Path:

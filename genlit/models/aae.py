@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from itertools import pairwise
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch.nn.functional import one_hot
 from genlit.losses.adversarial import cross_entropy, non_saturating
 from genlit.losses.likelihood import bernoulli
 from genlit.model import Batch, GenerativeModel, Turn
+from genlit.nn.mlp import mlp
 from genlit.nn.priors import PLANAR, PRIORS, PriorName, segment
 from genlit.sampling import FromPrior
 
@@ -43,6 +44,7 @@ class AAE(FromPrior, GenerativeModel):
     players = {"autoencoder": ["encoder", "decoder"], "critic": ["critic"]}
     terms = {"reconstruction": 1.0, "adversarial": 100.0}
     averaged = ("encoder", "decoder")
+    unlabelled = True
 
     def __init__(
         self,
@@ -62,9 +64,10 @@ class AAE(FromPrior, GenerativeModel):
         self.require("prior", prior, not classes or prior in PLANAR, rule)
         self.latent, self.classes, self.draw = latent, classes, PRIORS[prior]
         pixels, labels = math.prod(self.shape), classes + 1 if classes else 0
-        self.encoder = nn.Sequential(nn.Flatten(), mlp(pixels, *hidden, latent))
-        self.decoder = nn.Sequential(mlp(latent, *reversed(hidden), pixels), nn.Unflatten(1, self.shape))
-        self.critic = mlp(latent + labels, *hidden, 1)
+        relus = partial(mlp, activation=nn.ReLU)
+        self.encoder = nn.Sequential(nn.Flatten(), relus(pixels, *hidden, latent))
+        self.decoder = nn.Sequential(relus(latent, *reversed(hidden), pixels), nn.Unflatten(1, self.shape))
+        self.critic = relus(latent + labels, *hidden, 1)
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
         images, labels = batch["image"], batch["label"] if self.classes else None
@@ -103,9 +106,3 @@ class AAE(FromPrior, GenerativeModel):
         """The mean image at the image's code, (B, C, H, W)."""
         with self.evaluation():
             return self.decode(self.encoder(images.to(self.dtype)))
-
-
-def mlp(*widths: int) -> nn.Sequential:
-    """Affine layers with ReLU between them."""
-    layers = [nn.Linear(a, b) for a, b in pairwise(widths)]
-    return nn.Sequential(layers[0], *(part for layer in layers[1:] for part in (nn.ReLU(), layer)))

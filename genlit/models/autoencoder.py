@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from genlit.model import Batch, GenerativeModel, Turn
-from genlit.models.vae import mlp
+from genlit.nn.mlp import mlp
 
 
 class AutoEncoder(GenerativeModel):

@@ -9,7 +9,9 @@ from torch.nn.functional import one_hot
 
 from genlit.losses.likelihood import gaussian_kl, streaming_logmeanexp
 from genlit.model import Batch, Turn
-from genlit.models.vae import VAE, mlp
+from genlit.models.vae import VAE
+from genlit.nn.levels import checked
+from genlit.nn.mlp import mlp
 
 LOUD = 10.0  # a label's entry beside hundreds of pixels: at 1 it is learned so slowly that codes carry the class
 
@@ -115,7 +117,7 @@ class CVAE(VAE):
         https://arxiv.org/abs/1509.00519; the mean over labels stays inside the logarithm of an unbiased estimate.
         """
         with self.evaluation():
-            images = images.to(self.dtype)
+            images = checked(images.to(self.dtype), self.levels)
             if labels is not None:
                 return self._bound(images, labels, k)
             bounds = torch.stack([self._bound(images, given, k) for given in self._every_label(images)])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.optim import Adam, Optimizer
 
-from genlit.autoregressive import Autoregressive, Conditional
+from genlit.autoregressive import Autoregressive, Conditional, shuffled
 
 
 class InOrder(Autoregressive):
@@ -35,10 +35,8 @@ class InOrder(Autoregressive):
         super().__init__(shape, lr=lr, betas=betas, **engine)
         self.require("weight_decay", weight_decay, weight_decay >= 0, "at least 0")
         self.weight_decay = weight_decay
-        positions = torch.tensor(super().order())
-        if order is not None:
-            positions = positions[torch.randperm(len(positions), generator=torch.Generator().manual_seed(order))]
-        self.register_buffer("positions", positions)
+        positions = super().order() if order is None else shuffled(math.prod(self.shape), order)
+        self.register_buffer("positions", torch.tensor(positions))
 
     def optimizer(self, player: str, parameters: list[nn.Parameter]) -> Optimizer:
         return Adam(parameters, lr=self.lr[player], betas=self.betas, weight_decay=self.weight_decay, fused=True)

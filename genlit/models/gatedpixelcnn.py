@@ -42,7 +42,8 @@ class GatedPixelCNN(PixelByPixel):
         **engine,
     ):
         super().__init__(shape, lr=lr, betas=betas, **engine)
-        self.require_counts(width=width, blocks=blocks, levels=levels - 1)
+        self.require_counts(width=width, blocks=blocks)
+        self.require("levels", levels, 2 <= levels <= 256, "from 2 to 256")
         self.require("classes", classes, classes >= 0, "0 or more")
         self.levels, self.classes, colours = levels, classes, self.shape[0]
         self.network = GatedStack(

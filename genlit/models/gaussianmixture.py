@@ -21,16 +21,19 @@ from torch.nn.functional import one_hot
 
 from genlit.engine.clock import derive
 from genlit.engine.processes import broadcast, total
+from genlit.errors import GenlitError
 from genlit.model import Batch, GenerativeModel, Turn
 from genlit.sampling import FromDraws
+
+LEAST = 1e-12  # variance
 
 
 class GaussianMixture(FromDraws, GenerativeModel):
     """p(x) = Σₖ πₖ N(x; μₖ, Sₖ), by expectation maximisation.
 
     E-step: rₙₖ = πₖ N(xₙ; μₖ, Sₖ) / p(xₙ). M-step: πₖ = Σₙ rₙₖ / N, μₖ = Σₙ rₙₖ xₙ / Σₙ rₙₖ, and Sₖ the best of its
-    kind for the covariance weighted by rₙₖ. An iteration is one step on its batch: exact where the batch is the data.
-    With `forget`, the batches' statistics s are averaged, s ← (1 − γₜ) s + γₜ ŝ with γₜ = (t + 2)^−a.
+    kind for the covariance weighted by rₙₖ. An iteration is one step, on the statistics s of the
+    batches so far: s ← (1 − γₜ) s + γₜ ŝ with γₜ = (t + 2)^−a. Where the batch is the data, γ = 1 makes it exact.
 
     Dempster, Laird & Rubin 1977, "Maximum Likelihood from Incomplete Data via the EM Algorithm",
     https://doi.org/10.1111/j.2517-6161.1977.tb01600.x; by batches: Cappé & Moulines 2009,
@@ -44,7 +47,7 @@ class GaussianMixture(FromDraws, GenerativeModel):
         components: K.
         covariance: of Sₖ: full, diagonal, factors (ΛΛᵀ + Ψ) or principal (WWᵀ + σ² I).
         factors: columns of Λ or W, at most D.
-        forget: a, above 0.5 and at most 1; null forgets all earlier batches.
+        forget: a, above 0.5 and at most 1; null forgets all earlier batches, γ = 1.
         regulariser: added to variances, in the images' squared units.
     """
 
@@ -59,7 +62,7 @@ class GaussianMixture(FromDraws, GenerativeModel):
         components: int = 10,
         covariance: Literal["full", "diagonal", "factors", "principal"] = "full",
         factors: int = 1,
-        forget: float | None = None,
+        forget: float | None = 0.7,
         regulariser: float = 1e-6,
         **engine,
     ):
@@ -96,13 +99,17 @@ class GaussianMixture(FromDraws, GenerativeModel):
         for name, value in self.mixture.statistics(shares if begun else self.nearest(points), points).items():
             statistic, found = getattr(self, name), total(value)
             statistic.copy_(torch.lerp(statistic, found, share if begun else 1.0))
-        self.mixture.maximise(self.counts, self.sums, self.squares)
+        try:
+            self.mixture.maximise(self.counts, self.sums, self.squares)
+        except torch.linalg.LinAlgError as error:
+            raise GenlitError("a component lost its breadth in some dimension: raise model.regulariser") from error
         return joint.logsumexp(1).mean()
 
     def nearest(self, points: Tensor) -> Tensor:
         """Each point in the component whose first centre it is nearest to, one-hot (N, K)."""
         seed, components = int(torch.randint(2**31, ())), len(self.counts)
-        centres, _ = kmeans_plusplus(points.cpu().numpy(), min(components, len(points)), random_state=seed)
+        self.require("components", components, components <= len(points), f"at most the {len(points)} of a batch")
+        centres, _ = kmeans_plusplus(points.cpu().numpy(), components, random_state=seed)
         centres = torch.from_numpy(broadcast(centres)).to(points)
         return one_hot(torch.cdist(points, centres).argmin(1), components).to(points)
 
@@ -155,7 +162,9 @@ class GaussianMixture(FromDraws, GenerativeModel):
 
 
 class Gaussian(GaussianMixture):
-    """p(x) = N(x; μ, S) by maximum likelihood: a mixture of one component, whose first step on the data is the last.
+    """p(x) = N(x; μ, S) by maximum likelihood: a mixture of one component.
+
+    One step on all the data is the last, but for factors, which take one EM step at a time.
 
     Args:
         shape: (C, H, W).
@@ -171,7 +180,7 @@ class Gaussian(GaussianMixture):
         *,
         covariance: Literal["full", "diagonal", "factors", "principal"] = "full",
         factors: int = 1,
-        forget: float | None = None,
+        forget: float | None = 0.7,
         regulariser: float = 1e-6,
         **engine,
     ):
@@ -222,7 +231,7 @@ class Components(nn.Module):
         raise NotImplementedError
 
     def fit(self, covariances: Tensor) -> None:
-        """Takes the Sₖ of its kind that are likeliest for covariances (K, D, D), or (K, D) of a diagonal."""
+        """Takes likelier Sₖ of its kind, but for factors the likeliest, by covariances (K, D, D) or variances."""
         raise NotImplementedError
 
     def distribution(self) -> MixtureSameFamily:
@@ -305,7 +314,7 @@ class Diagonal(Components):
         return squares / counts[:, None] - self.means.square() + self.regulariser
 
     def fit(self, covariances: Tensor) -> None:
-        self.log_scales.copy_(covariances.log() / 2)
+        self.log_scales.copy_(covariances.clamp(min=LEAST).log() / 2)
 
 
 class Factors(Components):
@@ -336,7 +345,7 @@ class Factors(Components):
 
     def _put(self, loadings: Tensor, noise: Tensor) -> None:
         self.loadings.copy_(loadings)
-        variances = noise.diagonal(dim1=1, dim2=2).clamp(min=max(self.regulariser, 1e-12))
+        variances = noise.diagonal(dim1=1, dim2=2).clamp(min=LEAST)
         self.log_scales.copy_(variances.log() / 2)
 
 
@@ -355,7 +364,7 @@ class Principal(Components):
     def fit(self, covariances: Tensor) -> None:
         loadings, variance = principal(covariances, self.loadings.shape[-1])
         self.loadings.copy_(loadings)
-        self.log_scale.copy_(variance.log() / 2)
+        self.log_scale.copy_(variance.clamp(min=LEAST).log() / 2)
 
 
 def principal(covariances: Tensor, factors: int) -> tuple[Tensor, Tensor]:

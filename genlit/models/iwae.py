@@ -40,7 +40,8 @@ class IWAE(LatentGaussian):
         yield "autoencoder", {"bound": -bound}
 
         self.observe("elbo", ratios.mean())
-        self.observe("bits_per_dim", bits_per_dim(-bound, math.prod(self.shape)))
+        if self.levels:
+            self.observe("bits_per_dim", bits_per_dim(-bound, math.prod(self.shape)))
 
     def ratios(self, images: Tensor) -> Tensor:
         """log wᵢ of every draw, (k, B), in one pass."""

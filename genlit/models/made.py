@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from genlit.autoregressive import Autoregressive, Conditional
+from genlit.autoregressive import Autoregressive, Conditional, looks_ahead, shuffled
 from genlit.engine.clock import derive
 from genlit.model import Batch, Turn
 
@@ -53,15 +53,16 @@ class MADE(Autoregressive):
     def _degrees(self, widths: tuple[int, ...], order: int | None, mask: int) -> list[Tensor]:
         """A mask's ranks 0 … D − 1, then each hidden layer's degrees, uniform from the lowest below to D − 2."""
         pixels, generator = widths[0], torch.Generator().manual_seed(derive("mask", self.seed, mask))
-        degrees = [torch.tensor(super().order() if order is None else _shuffled(pixels, order, mask)).argsort()]
+        degrees = [torch.tensor(super().order() if order is None else shuffled(pixels, order, mask)).argsort()]
         for width in widths[1:]:
             lowest, above = int(degrees[-1].min()), max(1, pixels - 1)
             degrees.append(torch.randint(lowest, above, (width,), generator=generator))
         return degrees
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
-        """The masks take turns, an iteration each."""
-        yield from super().turns(batch | {"label": self.iteration % self.classes} if self.classes else batch)
+        """The masks take turns, an iteration each; held-out images meet them all."""
+        mask = self.iteration % self.classes if self.training and self.classes else None
+        yield from super().turns(batch | {"label": mask})
 
     def logits(self, images: Tensor, labels: Tensor | int | None = None) -> Tensor:
         """Logits of every x_d given those before it in the order of a mask, (B, 1, C, H, W).
@@ -92,6 +93,10 @@ class MADE(Autoregressive):
                 h = torch.relu(linear(h, weight, shift))
             yield d, linear(h, last[d : d + 1], offset[d : d + 1])
             running = torch.addcmul(running, pixels[:, d : d + 1], columns[d])
+
+    def _looks_ahead(self, observed: Tensor) -> bool:
+        """Whether that is so in the order of any mask."""
+        return any(looks_ahead(observed, self.order(mask)) for mask in range(len(self.network.degrees)))
 
     def _filled(self, images: Tensor, observed: Tensor, draws: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """As in Autoregressive, the images of each mask in its order."""
@@ -132,10 +137,6 @@ class MaskedMLP(nn.Module):
     def ranks(self, mask: int) -> Tensor:
         """The place of each input in a mask's order, (D,)."""
         return self.degrees[mask, : self.widths[0]]
-
-
-def _shuffled(n: int, *key: int) -> list[int]:
-    return torch.randperm(n, generator=torch.Generator().manual_seed(derive("order", *key))).tolist()
 
 
 def _groups(labels: Tensor) -> Iterator[tuple[int, Tensor]]:

@@ -1,11 +1,12 @@
 """The first-order Markov chain over pixels."""
 
+import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from genlit.autoregressive import Conditional
+from genlit.autoregressive import Conditional, shuffled
 from genlit.models.bernoulli import Counted
 
 
@@ -24,10 +25,8 @@ class MarkovChain(Counted):
 
     def __init__(self, shape: tuple[int, int, int], *, laplace: float = 1.0, order: int | None = None, **engine):
         super().__init__(shape, laplace=laplace, **engine)
-        positions = torch.tensor(super().order())
-        if order is not None:
-            positions = torch.randperm(len(positions), generator=torch.Generator().manual_seed(order))
-        self.register_buffer("positions", positions)
+        positions = super().order() if order is None else shuffled(math.prod(self.shape), order)
+        self.register_buffer("positions", torch.tensor(positions))
 
     def order(self) -> list[int]:
         return self.positions.tolist()

@@ -36,7 +36,8 @@ class PixelCNN(PixelByPixel):
         **engine,
     ):
         super().__init__(shape, lr=lr, betas=betas, **engine)
-        self.require_counts(width=width, blocks=blocks, levels=levels - 1)
+        self.require_counts(width=width, blocks=blocks)
+        self.require("levels", levels, 2 <= levels <= 256, "from 2 to 256")
         self.levels, colours = levels, self.shape[0]
         h = width * colours
         self.network = nn.Sequential(

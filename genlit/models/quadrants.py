@@ -10,7 +10,9 @@ from genlit.engine.clock import derive
 from genlit.errors import GenlitError
 from genlit.losses.likelihood import gaussian_kl, streaming_logmeanexp
 from genlit.model import Batch, GenerativeModel, Turn
-from genlit.models.vae import Bernoulli, mlp
+from genlit.models.vae import Bernoulli
+from genlit.nn.levels import checked
+from genlit.nn.mlp import mlp
 
 
 class Quadrants(GenerativeModel):
@@ -62,10 +64,10 @@ class Quadrants(GenerativeModel):
             GenlitError: other pixels are observed than those that the model was trained for.
         """
         with self.evaluation():
-            images = images.to(self.device, self.dtype)
-            if not torch.equal(mask.to(self.device).bool().expand_as(images), self.mask.expand_as(images)):
+            if not torch.equal(mask.to(self.device).bool().expand(images.shape), self.mask.expand(images.shape)):
                 raise GenlitError(f"mask: this model completes {self.given} only; pass its own `model.mask`")
-            return torch.where(self.mask, images, self.completed(self.visible(images), seed))
+            filled = self.completed(self.visible(images.to(self.device, self.dtype)), seed)
+            return torch.where(self.mask.to(images.device), images, filled.to(images))
 
 
 class QuadrantNetwork(Quadrants):
@@ -108,7 +110,7 @@ class QuadrantNetwork(Quadrants):
     def log_prob(self, images: Tensor) -> Tensor:
         """log p(y|x), in nats, (B,)."""
         with self.evaluation():
-            images = images.to(self.dtype)
+            images = checked(images.to(self.dtype), self.levels)
             return -self.nll(self.network(self.visible(images)), images)
 
     def completed(self, x: Tensor, seed: int) -> Tensor:
@@ -188,7 +190,7 @@ class QuadrantCVAE(Quadrants):
     def bound(self, images: Tensor, k: int = 1) -> Tensor:
         """E[log (1/k) Σᵢ p(y|x,zᵢ) p(zᵢ|x) / q(zᵢ|x,y)] ≤ log p(y|x), zᵢ ~ q(z|x,y), (B,) in nats: section 4.1."""
         with self.evaluation():
-            images = images.to(self.dtype)
+            images = checked(images.to(self.dtype), self.levels)
             x = self.visible(images)
             posterior, prior = self.posterior(images), self.prior_given(x)
             return streaming_logmeanexp(lambda: self._ratio(images, x, posterior, prior), k)

@@ -37,7 +37,8 @@ class RowLSTM(PixelByPixel):
         **engine,
     ):
         super().__init__(shape, lr=lr, betas=betas, **engine)
-        self.require_counts(width=width, layers=layers, levels=levels - 1)
+        self.require_counts(width=width, layers=layers)
+        self.require("levels", levels, 2 <= levels <= 256, "from 2 to 256")
         self.levels, colours = levels, self.shape[0]
         h = width * colours
         stack = [Residual(Rows(h, colours), (1, 3)) for _ in range(layers)]

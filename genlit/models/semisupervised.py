@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch.nn.functional import one_hot
 from genlit.losses.adversarial import cross_entropy, non_saturating
 from genlit.losses.likelihood import bernoulli
 from genlit.model import Batch, GenerativeModel, Turn
-from genlit.models.aae import mlp
+from genlit.nn.mlp import mlp
 from genlit.sampling import FromPrior
 
 
@@ -40,6 +41,7 @@ class SemiSupervisedAAE(FromPrior, GenerativeModel):
     terms = {"reconstruction": 1.0, "label": 1.0, "style": 30.0, "classification": 30.0}
     needs = ("image", "labelled_image", "labelled_label")
     averaged = ("encoder", "decoder")
+    unlabelled = True
 
     def __init__(
         self,
@@ -57,9 +59,10 @@ class SemiSupervisedAAE(FromPrior, GenerativeModel):
         self.require("noise", noise, noise >= 0, "0 or more")
         self.classes, self.latent, self.noise = classes, latent, noise
         pixels = math.prod(self.shape)
-        self.encoder = nn.Sequential(nn.Flatten(), mlp(pixels, *hidden, classes + latent))
-        self.decoder = nn.Sequential(mlp(classes + latent, *reversed(hidden), pixels), nn.Unflatten(1, self.shape))
-        self.label_critic, self.style_critic = mlp(classes, *hidden, 1), mlp(latent, *hidden, 1)
+        relus = partial(mlp, activation=nn.ReLU)
+        self.encoder = nn.Sequential(nn.Flatten(), relus(pixels, *hidden, classes + latent))
+        self.decoder = nn.Sequential(relus(classes + latent, *reversed(hidden), pixels), nn.Unflatten(1, self.shape))
+        self.label_critic, self.style_critic = relus(classes, *hidden, 1), relus(latent, *hidden, 1)
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
         images, labelled, labels = (batch[name] for name in self.needs)
@@ -100,6 +103,7 @@ class SemiSupervisedAAE(FromPrior, GenerativeModel):
     def decode(self, codes: Tensor, label: int | None = None) -> Tensor:
         """The mean image of (y, z), or of z and a label chosen for all."""
         if label is not None:
+            self.require("label", label, 0 <= label < self.classes, f"from 0 to {self.classes - 1}")
             chosen = one_hot(torch.tensor(label, device=codes.device), self.classes).to(codes)
             codes = torch.cat([chosen.expand(len(codes), -1), codes[:, self.classes :]], dim=1)
         return torch.tanh(self.decoder(codes) / 2)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -18,7 +17,8 @@ from genlit.losses.likelihood import (
     streaming_logmeanexp,
 )
 from genlit.model import Batch, GenerativeModel, Turn
-from genlit.nn.levels import wide
+from genlit.nn.levels import checked, wide
+from genlit.nn.mlp import mlp
 from genlit.sampling import FromPrior
 
 FIRST = 1000  # training images whose mean the decoder begins with
@@ -106,7 +106,7 @@ class LatentGaussian(FromPrior, GenerativeModel):
         Burda et al. 2016, "Importance Weighted Autoencoders", eq. 8, https://arxiv.org/abs/1509.00519
         """
         with self.evaluation():
-            images = images.to(self.dtype)
+            images = checked(images.to(self.dtype), self.levels)
             mean, log_variance = self.posterior(images)
             return streaming_logmeanexp(lambda: self.ratio(images, mean, log_variance), k)
 
@@ -165,7 +165,8 @@ class VAE(LatentGaussian):
 
         elbo = -(reconstruction + divergences.sum(1).mean())
         self.observe("elbo", elbo)
-        self.observe("bits_per_dim", bits_per_dim(-elbo, math.prod(self.shape)))
+        if self.levels:
+            self.observe("bits_per_dim", bits_per_dim(-elbo, math.prod(self.shape)))
         self.observe("beta", self.weight("kl"))
 
     def weight(self, term: str) -> float:
@@ -244,9 +245,3 @@ class Logistic(nn.Module):
 
 
 LIKELIHOODS = {"bernoulli": Bernoulli, "gaussian": Gaussian, "logistic": Logistic}
-
-
-def mlp(*widths: int) -> nn.Sequential:
-    """Affine layers with tanh between them."""
-    layers = [nn.Linear(a, b) for a, b in pairwise(widths)]
-    return nn.Sequential(layers[0], *(part for layer in layers[1:] for part in (nn.Tanh(), layer)))

@@ -9,13 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from genlit.engine.clock import derive
 from genlit.losses.likelihood import bits_per_dim
 from genlit.model import Batch, GenerativeModel, Turn
 from genlit.models.gatedpixelcnn import GatedStack
 from genlit.models.vae import LIKELIHOODS
 from genlit.nn.incremental import incremental
-from genlit.nn.levels import Levels
+from genlit.nn.levels import checked, drawn, wide
 from genlit.sampling import FromDraws
+
+FIRST = 100  # training images whose vectors the codebook begins with
 
 
 class VQVAE(FromDraws, GenerativeModel):
@@ -28,7 +31,8 @@ class VQVAE(FromDraws, GenerativeModel):
     van den Oord et al. 2017, "Neural Discrete Representation Learning", section 3, eqs. 1 to 3,
     https://arxiv.org/abs/1711.00937
 
-    Departs from the paper: the prior is trained beside the autoencoder instead of after it.
+    Departs from the paper: the prior is trained beside the autoencoder instead of after it; the codebook begins with
+    vectors that the encoder gives for training images, since of others only a few would ever be nearest.
 
     Args:
         shape: (C, H, W).
@@ -63,7 +67,9 @@ class VQVAE(FromDraws, GenerativeModel):
         **engine,
     ):
         super().__init__(shape, lr=lr, betas=betas, **engine)
-        self.require_counts(codes=codes, latent=latent, width=width, halvings=halvings + 1)
+        self.require_counts(codes=codes, latent=latent, width=width, blocks=blocks)
+        self.require_counts(prior_width=prior_width, prior_blocks=prior_blocks)
+        self.require("halvings", halvings, halvings >= 0, "0 or more")
         channels, height, side = self.shape
         halved = min(halvings, *(_halvings(size) for size in (height, side)))
         self.grid = height >> halved, side >> halved
@@ -92,8 +98,22 @@ class VQVAE(FromDraws, GenerativeModel):
 
         elbo = -(reconstruction + code_nll)
         self.observe("elbo", elbo)
-        self.observe("bits_per_dim", bits_per_dim(-elbo, math.prod(self.shape)))
+        if self.levels:
+            self.observe("bits_per_dim", bits_per_dim(-elbo, math.prod(self.shape)))
         self.observe("codebook_perplexity", perplexity(codes, self.codebook.num_embeddings))
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        if self.iteration == 0:
+            self.begin_at(self.trainer.datamodule.first(FIRST, self.device, "train")["image"])
+
+    @torch.no_grad()
+    def begin_at(self, images: Tensor) -> None:
+        """Fills the codebook with the encoder's vectors of some images, drawn with a seed of the training's."""
+        vectors = self.encoder(images).movedim(1, -1).flatten(0, 2)
+        generator = torch.Generator().manual_seed(derive("codebook", self.seed))
+        drawn = torch.randint(len(vectors), (self.codebook.num_embeddings,), generator=generator)
+        self.codebook.weight.copy_(vectors[drawn.to(vectors.device)])
 
     def nearest(self, z: Tensor) -> Tensor:
         """argminⱼ ‖z − eⱼ‖ of every vector, (B, D, h, w) to (B, h, w): eq. 1."""
@@ -114,13 +134,12 @@ class VQVAE(FromDraws, GenerativeModel):
         return torch.rand(n, math.prod(self.grid), device=device)
 
     def decode(self, draws: Tensor) -> Tensor:
-        """The mean images E[x|e] of codes at which the prior's distribution functions pass uniform numbers."""
-        codes = Levels(self.codebook.num_embeddings)
+        """The mean images E[x|e] of codes that uniform numbers draw from the prior."""
         canvas = draws.new_zeros(len(draws), self.codebook.embedding_dim, *self.grid)
         with incremental(self.prior_network, canvas) as cursor:
             for uniform, (cursor.row, cursor.column) in zip(draws.T, product(*map(range, self.grid)), strict=True):
-                drawn = codes.draw(self.prior_network(canvas)[:, :, 0, 0], uniform)
-                canvas[:, :, cursor.row, cursor.column] = self.codebook(codes.index(drawn))
+                code = drawn(wide(self.prior_network(canvas)[:, :, 0, 0]), uniform)
+                canvas[:, :, cursor.row, cursor.column] = self.codebook(code)
         return self.likelihood.mean(self.decoder(canvas))
 
     def encode(self, images: Tensor, *, sampled: bool = False) -> Tensor:
@@ -142,7 +161,7 @@ class VQVAE(FromDraws, GenerativeModel):
     def bound(self, images: Tensor, k: int = 1) -> Tensor:
         """log p(x|e) + log p(k) ≤ log p(x), (B,) in nats, for any k: the codes follow from the image."""
         with self.evaluation():
-            images = images.to(self.dtype)
+            images = checked(images.to(self.dtype), self.levels)
             codes = self.nearest(self.encoder(images))
             vectors = self.vectors(codes)
             return -self.likelihood(self.decoder(vectors), images) - self.code_nll(codes, vectors)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 
@@ -50,7 +51,8 @@ def incremental(network: nn.Module, images: Tensor) -> Iterator[Cursor]:
     try:
         for layer in layers:
             layer.cursor = cursor
-        yield cursor
+        with torch.compiler.set_stance("force_eager"):  # a compiled network would be compiled anew at every pixel
+            yield cursor
     finally:
         for layer in layers:
             del layer.cursor

@@ -44,17 +44,16 @@ class Levels:
         return -self.nll(logits[:, :, None, None, None], values[:, None, None, None])
 
     def draw(self, logits: Tensor, uniform: Tensor) -> Tensor:
-        """The values at which the distribution functions pass uniform numbers, (B,): equal numbers give equal draws.
+        """The values that uniform numbers draw, (B,): equal numbers give equal draws.
+
+        Of two values the upper one where u < p, of more that at which the distribution function passes u.
 
         Args:
             logits: (B, outputs).
             uniform: (B,) in [0, 1).
         """
         logits = wide(logits)
-        if self.n == 2:
-            index = uniform < torch.sigmoid(logits[:, 0])
-        else:
-            index = (logits.softmax(1).cumsum(1)[:, :-1] <= uniform[:, None]).sum(1)
+        index = uniform < torch.sigmoid(logits[:, 0]) if self.n == 2 else drawn(logits, uniform)
         return self.value(index, uniform.dtype)
 
     def check(self, images: Tensor) -> Tensor:
@@ -70,6 +69,21 @@ class Levels:
                 "data.binarize, or choose a likelihood of their levels"
             )
         return images
+
+
+def checked(images: Tensor, levels: int | None) -> Tensor:
+    """The images, which must have one of so many values where a model gives probabilities of them: Levels.check."""
+    return Levels(levels).check(images) if levels else images
+
+
+def drawn(logits: Tensor, uniform: Tensor) -> Tensor:
+    """The place k with F(k − 1) ≤ u < F(k), F the distribution function of softmax(logits), int64 (B,).
+
+    Args:
+        logits: (B, K).
+        uniform: u, (B,) in [0, 1).
+    """
+    return (logits.softmax(1).cumsum(1)[:, :-1] <= uniform[:, None]).sum(1)
 
 
 def wide(x: Tensor) -> Tensor:

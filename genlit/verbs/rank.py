@@ -1,6 +1,7 @@
 """`genlit eval RUN RUN ...`: several runs ranked by the likelihood of the same images."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -101,7 +102,7 @@ def rank(
     others = [_apart(entry, ranked[0]) for entry in entries if entry.images != chosen]
     _print(ranked, others)
     if out:
-        record = {"split": split, "seed": seed, "ranked": [*map(asdict, ranked)], "apart": [*map(asdict, others)]}
+        record = {"split": split, "seed": seed, "ranked": [*map(_plain, ranked)], "apart": [*map(_plain, others)]}
         write(Path(out), json.dumps(record, indent=2, allow_nan=False) + "\n")
     return ranked + others
 
@@ -153,6 +154,12 @@ def _apart(entry: Entry, best: Entry) -> Entry:
     if entry.digest != best.digest:
         return replace(entry, apart="its images are others")
     return replace(entry, apart=f"it gives {entry.measure}, not the likelihood of all pixels")
+
+
+def _plain(entry: Entry) -> dict[str, object]:
+    """As plain containers; JSON has no word for a value that is not finite, which becomes None."""
+    infinite = (key for key, x in asdict(entry).items() if isinstance(x, float) and not math.isfinite(x))
+    return asdict(entry) | dict.fromkeys(infinite)
 
 
 def _print(ranked: list[Entry], others: list[Entry]) -> None:

@@ -64,7 +64,9 @@ def score(
     held = Held(source.held_out, source, REFERENCE)
     kind = kind_of(model, source, held.place)
     if complexity and not kind.density:
-        raise GenlitError("--complexity compares bits with those of a file, and the run's data are real numbers")
+        raise GenlitError(
+            "--complexity compares bits with those of a file; this likelihood is of real numbers, or of a part"
+        )
     measure, log_prob = next(iter(estimates(model, (k,)).items()))
     sets = [held, *(images_of(place, source) for place in filter(None, (images, against)))]
     with tables.busy(f"scoring by {path}"):

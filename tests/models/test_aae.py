@@ -130,7 +130,7 @@ def test_every_prior_gives_codes_and_images(prior: str):
     assert model.prior(7, torch.device("cpu")).shape == (7, 2)
     for images in (model.sample(7), model.interpolate(3), model.reconstruct(grey(2))):
         assert images.abs().max() <= 1
-    assert isinstance(model, Samples | Interpolates | Encodes | Reconstructs | HasPrior)
+    assert all(isinstance(model, each) for each in (Samples, Interpolates, Encodes, Reconstructs, HasPrior))
 
 
 @pytest.mark.parametrize("prior", ["mixture", "swiss-roll"])

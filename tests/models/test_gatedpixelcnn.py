@@ -89,7 +89,7 @@ def test_it_learns_distributions_to_their_entropy(side: int, classes: int):
     energy += (images[:, :, :, 1:] * images[:, :, :, :-1] * right).sum((2, 3))
     p = energy.softmax(0).T.flatten() / kinds
     entropy = -(p * (p * kinds).log()).sum().item()
-    labels = torch.arange(kinds).repeat_interleave(len(images))
+    labels = torch.arange(kinds).repeat_interleave(len(images)) if classes else None
     images = images.repeat(kinds, 1, 1, 1)
     model = GatedPixelCNN((1, side, side), width=16, blocks=2, classes=classes).double()
     optimiser = torch.optim.Adam(model.parameters(), lr=2e-2, betas=(0.9, 0.99))

@@ -176,6 +176,17 @@ def test_completion_draws_from_the_conditional(options: dict):
     torch.testing.assert_close(frequencies(drawn, images), p / p.sum(), rtol=0, atol=0.05)
 
 
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_completion_of_one_mask_draws_from_its_own_conditional(label: int):
+    model, images = small((1, 2, 2), masks=3, order=1), every(1, 2, 2)
+    mask = torch.tensor([[False, True], [False, True]])
+    image = torch.tensor([[-1.0, 1.0], [-1.0, -1.0]]).double().expand(1500, 1, 2, 2)
+    drawn = model.complete(image, mask, label=label)
+    fits = (images[..., mask] == image[:1, ..., mask]).flatten(1).all(1)
+    p = model.log_prob(images, torch.full((16,), label)).exp() * fits
+    torch.testing.assert_close(frequencies(drawn, images), p / p.sum(), rtol=0, atol=0.05)
+
+
 def test_refusals():
     with pytest.raises(GenlitError, match=r"model\.hidden is \(\): it must be one width or more"):
         MADE((1, 2, 2), hidden=())

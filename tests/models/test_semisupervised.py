@@ -110,7 +110,7 @@ def test_a_chosen_label_takes_the_drawn_ones_place():
 
 def test_labels_are_probabilities_and_part_of_the_codes():
     model, x = small(), grey(5)
-    assert isinstance(model, Classifies | Samples | Encodes | Reconstructs | HasPrior)
+    assert all(isinstance(model, each) for each in (Classifies, Samples, Encodes, Reconstructs, HasPrior))
     posterior = model.classify(x.float())
     torch.testing.assert_close(posterior.sum(1), torch.ones(5).double())
     torch.testing.assert_close(model.encode(x)[:, :3], model.classify(x))

@@ -10,7 +10,6 @@ from torch.autograd import grad
 from torch.nn.functional import mse_loss
 
 from genlit.models.vqvae import VQVAE, perplexity
-from genlit.nn.levels import Levels
 
 
 def small(shape: tuple[int, int, int] = (1, 8, 8), **options) -> VQVAE:
@@ -99,14 +98,25 @@ def test_the_bound_is_below_a_probability():
 def test_samples_are_those_of_the_plain_loop():
     model = small((1, 12, 8))
     draws = torch.rand(5, 6, dtype=torch.float64)
-    canvas, levels = torch.zeros(5, 3, 3, 2, dtype=torch.float64), Levels(6)
+    canvas = torch.zeros(5, 3, 3, 2, dtype=torch.float64)
     with torch.no_grad():
         for place, (row, column) in enumerate(product(range(3), range(2))):
-            index = levels.index(levels.draw(model.prior_network(canvas)[:, :, row, column], draws[:, place]))
-            canvas[:, :, row, column] = model.codebook(index)
+            passed = model.prior_network(canvas)[:, :, row, column].softmax(1).cumsum(1) > draws[:, place, None]
+            canvas[:, :, row, column] = model.codebook(passed.int().argmax(1))
         torch.testing.assert_close(model.decode(draws), model.likelihood.mean(model.decoder(canvas)))
 
 
 def test_perplexity_counts_the_codes_in_use():
     assert perplexity(torch.arange(8).repeat(3), 16).item() == pytest.approx(8)
     assert perplexity(torch.full((5, 2, 2), 3), 16).item() == pytest.approx(1)
+
+
+def test_two_codes_are_drawn_as_often_as_the_prior_says():
+    model = small((1, 1, 1), codes=2)
+    with torch.no_grad():
+        share = model.prior_network(torch.zeros(1, 3, 1, 1, dtype=torch.float64)).softmax(1)[0, 1, 0, 0]
+        model.codebook.weight.copy_(torch.tensor([[-1.0] * 3, [1.0] * 3]))
+        seen = []
+        model.decoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0][:, 0, 0, 0] > 0))
+        model.decode(torch.rand(20_000, 1, dtype=torch.float64))
+    assert seen[0].double().mean().item() == pytest.approx(share.item(), abs=0.01)

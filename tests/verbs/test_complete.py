@@ -99,3 +99,13 @@ def test_what_will_not_do_is_one_sentence(trained_run, name, words, sentence):
     with pytest.raises(GenlitError, match=sentence) as refused:
         command("complete", trained_run(name), *words)
     assert "\n" not in str(refused.value)
+
+
+def test_a_model_with_a_mask_of_its_own_is_asked_by_that(trained_run, tmp_path):
+    run = trained_run("quadrants")
+    command("complete", run, "-n", 2, "--completions", 1, "--out", tmp_path)
+    original, masked = (pixels(tmp_path / f"00000-{role}.png") for role in ("original", "masked"))
+    assert (masked[4:, :4] == original[4:, :4]).all()
+    assert (masked[:4] == 128).all()
+    with pytest.raises(GenlitError, match="this model completes 1-quadrant only"):
+        command("complete", run, "--mask", "bottom", "--out", tmp_path)

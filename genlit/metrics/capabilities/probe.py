@@ -39,7 +39,9 @@ def codes(model: Encodes, source: Source, split: str, limit: int | None = None, 
 
 
 def linear_probe(model: Encodes, source: Source, split: str, limit: int = 10_000, *, seed: int = 0) -> list[Measure]:
-    """Accuracy of labels predicted linearly from codes: `linear-probe/codes.dynamic.n2000.test`; none without labels.
+    """Accuracy of labels predicted linearly from codes: `linear-probe/codes.dynamic.n2000.test`.
+
+    None where fewer than two labels occur, or of the training images that it is fitted to.
 
     Logistic regression (L2 penalty, C = 1) on the standardised codes of the first training rows, whose number is
     `n_train`, measured on the split's. Alain & Bengio 2017, https://arxiv.org/abs/1610.01644
@@ -54,9 +56,11 @@ def linear_probe(model: Encodes, source: Source, split: str, limit: int = 10_000
     Raises:
         GenlitError: there is no such row.
     """
-    if len(source.classes) < 2:
+    if len(source.classes) < 2 or split == "train":
         return []
     seen, other = (codes(model, source, each, limit, seed=seed) for each in ("train", split))
+    if len(set(seen["label"].tolist())) < 2:
+        return []
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(seen["codes"], seen["label"])
     n = len(other["codes"])
     protocol = ".".join(filter(None, ["codes", source.binarize, f"n{n}", split]))
