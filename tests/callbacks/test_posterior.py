@@ -34,7 +34,7 @@ def test_a_collapsed_posterior_is_warned_of_once(vae, monkeypatch):
     monkeypatch.setattr(VAE, "encode", lambda model, images, **options: torch.ones(len(images), 2))
     units, (said,) = vae()
     assert units == [0, 0, 0, 0]
-    assert "active-units/codes.dynamic.n500.val is 0 (the codes say nothing of the images: a longer kl_warmup" in said
+    assert "active-units/codes.dynamic.n500.val is 0 (the codes say nothing of the images: a smaller rate" in said
 
 
 def test_no_look_is_taken_where_none_is_wanted(vae, monkeypatch):
