@@ -13,7 +13,7 @@ from genlit.losses.likelihood import bits_per_dim
 from genlit.model import Batch, GenerativeModel, Turn
 from genlit.nn.incremental import incremental
 from genlit.nn.levels import Levels
-from genlit.sampling import BLOCK, FromDraws
+from genlit.sampling import FromDraws
 
 ROWS = 1024  # images that are completed at once
 Conditional = tuple[int, Tensor]  # a position in the flattened image, and its logits (B, outputs)
@@ -31,6 +31,7 @@ class Autoregressive(FromDraws, GenerativeModel):
     players: ClassVar[dict[str, list[str]]] = {"model": ["network"]}
     terms: ClassVar[dict[str, float]] = {"nll": 1.0}
     averaged: ClassVar[tuple[str, ...]] = ("network",)
+    firsts = 64
     levels = 2
     classes = 0
     watch: Callable[[Iterable[Conditional], int], Iterable[Conditional]] = staticmethod(lambda steps, total: steps)
@@ -53,10 +54,9 @@ class Autoregressive(FromDraws, GenerativeModel):
         yield "model", {"nll": nll}
         self.observe("bits_per_dim", bits_per_dim(nll, math.prod(self.shape)))
 
-    def on_train_start(self) -> None:
+    def begin_at(self, images: Tensor) -> None:
         """Refuses images of other values than the model knows."""
-        super().on_train_start()
-        self.pixels.check(self.trainer.datamodule.first(BLOCK, self.device, "train")["image"])
+        self.pixels.check(images)
 
     @property
     def pixels(self) -> Levels:
@@ -157,7 +157,27 @@ class PixelByPixel(Autoregressive):
     """An autoregressive model by rows whose `network` can be evaluated at one pixel: its layers remember the others.
 
     The network maps (B, C, H, W) to (B, C · outputs, H, W), a channel's logits side by side.
+
+    Args:
+        shape: (C, H, W); channels are drawn in their order at each pixel.
+        levels: values that a pixel's channel can take: 2 (-1 and 1), up to 256.
+        width: h, channels for each of the C colours.
     """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        *,
+        levels: int = 2,
+        width: int = 16,
+        lr: float | dict[str, float] = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        **engine,
+    ):
+        super().__init__(shape, lr=lr, betas=betas, **engine)
+        self.require_counts(width=width)
+        self.require("levels", levels, 2 <= levels <= 256, "from 2 to 256")
+        self.levels, self.width = levels, width * self.shape[0]
 
     def logits(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         output = self.network(images, labels) if self.classes else self.network(images)

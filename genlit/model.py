@@ -21,7 +21,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from genlit.engine import clock
@@ -59,6 +59,7 @@ class GenerativeModel(Engine):
     terms: ClassVar[dict[str, float]]  # every term that turns may yield, with its weight's default
     needs: ClassVar[tuple[str, ...]] = ("image",)  # what a batch must hold
     averaged: ClassVar[tuple[str, ...]] = ()  # the sub-modules that the moving average follows
+    firsts: ClassVar[int] = 0  # training images that `begin_at` is shown
     unlabelled: ClassVar[bool] = False  # whether it takes labels of -1, unknown
     lacks: ClassVar[dict[str, str]] = {}  # why it cannot do what others can: {"sample": "it has no prior; train a VAE"}
 
@@ -102,6 +103,9 @@ class GenerativeModel(Engine):
     def turns(self, batch: Batch) -> Iterator[Turn]:
         """Plays one iteration: yields (player, terms), each term a scalar to be minimised by that player."""
         raise NotImplementedError(f"{type(self).__name__} defines no turns")
+
+    def begin_at(self, images: Tensor) -> None:
+        """Meets `firsts` training images before the first iteration: initial values that depend on them, refusals."""
 
     def optimizer(self, player: str, parameters: list[nn.Parameter]) -> Optimizer:
         """A player's optimiser; Adam (Kingma & Ba 2015, https://arxiv.org/abs/1412.6980) unless a model says more."""

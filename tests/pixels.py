@@ -5,6 +5,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 from torch.autograd.functional import jacobian
+from torch.optim import LBFGS
 
 from genlit.autoregressive import Autoregressive
 from genlit.nn.levels import Levels
@@ -23,6 +24,19 @@ def scrambled(model: Autoregressive, seed: int = 0, std: float = 0.5) -> Autoreg
     for parameter in model.double().parameters():
         nn.init.normal_(parameter, std=std)
     return model
+
+
+def fit(model: Autoregressive, images: Tensor, p: Tensor, steps: int = 300) -> None:
+    """Minimises Σ p(x) −log p_model(x) over images by LBFGS."""
+    optimiser = LBFGS(model.parameters(), max_iter=steps, history_size=20, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = (p * model.nll(images)).sum()
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
 
 
 def reached(model: Autoregressive) -> Tensor:

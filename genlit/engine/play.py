@@ -253,6 +253,8 @@ class Engine(LightningModule):
     def on_train_start(self) -> None:
         """Sets the axes of what is shown first; optimisers follow the configuration, not the checkpoint."""
         self.latest = self.progress()
+        if self.firsts and self.iteration == 0:
+            self.begin_at(self.trainer.datamodule.first(self.firsts, self.device, "train")["image"])
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
                 group |= {name: value for name, value in optimizer.defaults.items() if name != "lr"}

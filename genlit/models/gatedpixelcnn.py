@@ -22,33 +22,19 @@ class GatedPixelCNN(PixelByPixel):
     Departs from the paper: Adam instead of RMSProp.
 
     Args:
-        shape: (C, H, W); channels are drawn in their order at each pixel.
-        levels: values that a pixel's channel can take: 2 (-1 and 1), up to 256.
-        width: channels of either stack, for each of the C colours.
+        shape: (C, H, W).
         blocks: layers of either stack.
         classes: number of classes y; 0 makes it p(x).
+        pixels: options of PixelByPixel.
     """
 
-    def __init__(
-        self,
-        shape: tuple[int, int, int],
-        *,
-        levels: int = 2,
-        width: int = 16,
-        blocks: int = 7,
-        classes: int = 0,
-        lr: float | dict[str, float] = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        **engine,
-    ):
-        super().__init__(shape, lr=lr, betas=betas, **engine)
-        self.require_counts(width=width, blocks=blocks)
-        self.require("levels", levels, 2 <= levels <= 256, "from 2 to 256")
+    def __init__(self, shape: tuple[int, int, int], *, blocks: int = 7, classes: int = 0, **pixels):
+        super().__init__(shape, **pixels)
+        self.require_counts(blocks=blocks)
         self.require("classes", classes, classes >= 0, "0 or more")
-        self.levels, self.classes, colours = levels, classes, self.shape[0]
-        self.network = GatedStack(
-            colours, colours * self.pixels.outputs, width * colours, blocks, colours=colours, classes=classes
-        )
+        self.classes, colours = classes, self.shape[0]
+        outputs = colours * self.pixels.outputs
+        self.network = GatedStack(colours, outputs, self.width, blocks, colours=colours, classes=classes)
 
 
 class GatedStack(nn.Module):

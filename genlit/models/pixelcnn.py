@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from genlit.autoregressive import PixelByPixel
-from genlit.nn.masked import MaskedConv2d
+from genlit.nn.masked import MaskedConv2d, pixel_stack
 
 
 class PixelCNN(PixelByPixel):
@@ -18,36 +18,16 @@ class PixelCNN(PixelByPixel):
     Departs from the paper: Adam instead of RMSProp; the 1x1 layers have 2h channels.
 
     Args:
-        shape: (C, H, W); channels are drawn in their order at each pixel.
-        levels: values that a pixel's channel can take: 2 (-1 and 1), up to 256.
-        width: h / C; all layers but the last have h or 2h channels, each colour its share.
+        shape: (C, H, W).
         blocks: number of residual blocks.
+        pixels: options of PixelByPixel.
     """
 
-    def __init__(
-        self,
-        shape: tuple[int, int, int],
-        *,
-        levels: int = 2,
-        width: int = 16,
-        blocks: int = 7,
-        lr: float | dict[str, float] = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        **engine,
-    ):
-        super().__init__(shape, lr=lr, betas=betas, **engine)
-        self.require_counts(width=width, blocks=blocks)
-        self.require("levels", levels, 2 <= levels <= 256, "from 2 to 256")
-        self.levels, colours = levels, self.shape[0]
-        h = width * colours
-        self.network = nn.Sequential(
-            MaskedConv2d(colours, 2 * h, (7, 7), "A", colours),
-            *(Residual(h, colours) for _ in range(blocks)),
-            nn.ReLU(),
-            MaskedConv2d(2 * h, 2 * h, (1, 1), "B", colours),
-            nn.ReLU(),
-            MaskedConv2d(2 * h, colours * self.pixels.outputs, (1, 1), "B", colours),
-        )
+    def __init__(self, shape: tuple[int, int, int], *, blocks: int = 7, **pixels):
+        super().__init__(shape, **pixels)
+        self.require_counts(blocks=blocks)
+        h, colours = self.width, self.shape[0]
+        self.network = pixel_stack([Residual(h, colours) for _ in range(blocks)], h, colours, self.pixels.outputs)
 
 
 class Residual(nn.Module):

@@ -4,7 +4,8 @@ from torch import Tensor
 
 from genlit.autoregressive import PixelByPixel
 from genlit.nn.incremental import Causal, Cursor
-from genlit.nn.lstm import LineLSTM, Residual, pixel_rnn
+from genlit.nn.lstm import LineLSTM, Residual
+from genlit.nn.masked import pixel_stack
 
 
 class RowLSTM(PixelByPixel):
@@ -19,30 +20,19 @@ class RowLSTM(PixelByPixel):
     Departs from the paper: RMSProp with Adam's correction of its start, which is Adam with β₁ = 0.
 
     Args:
-        shape: (C, H, W); channels are drawn in their order at each pixel.
-        levels: values that a pixel's channel can take: 2 (-1 and 1), up to 256.
-        width: h, units of an LSTM for each of the C channels; between layers there are 2h.
+        shape: (C, H, W).
         layers: number of LSTM layers.
+        pixels: options of PixelByPixel.
     """
 
     def __init__(
-        self,
-        shape: tuple[int, int, int],
-        *,
-        levels: int = 2,
-        width: int = 16,
-        layers: int = 7,
-        lr: float | dict[str, float] = 1e-3,
-        betas: tuple[float, float] = (0.0, 0.99),
-        **engine,
+        self, shape: tuple[int, int, int], *, layers: int = 7, betas: tuple[float, float] = (0.0, 0.99), **pixels
     ):
-        super().__init__(shape, lr=lr, betas=betas, **engine)
-        self.require_counts(width=width, layers=layers)
-        self.require("levels", levels, 2 <= levels <= 256, "from 2 to 256")
-        self.levels, colours = levels, self.shape[0]
-        h = width * colours
+        super().__init__(shape, betas=betas, **pixels)
+        self.require_counts(layers=layers)
+        h, colours = self.width, self.shape[0]
         stack = [Residual(Rows(h, colours), (1, 3)) for _ in range(layers)]
-        self.network = pixel_rnn(stack, h, colours, self.pixels.outputs)
+        self.network = pixel_stack(stack, h, colours, self.pixels.outputs)
 
 
 class Rows(Causal):

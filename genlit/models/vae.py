@@ -21,8 +21,6 @@ from genlit.nn.levels import checked, wide
 from genlit.nn.mlp import mlp
 from genlit.sampling import FromPrior
 
-FIRST = 1000  # training images whose mean the decoder begins with
-
 
 class LatentGaussian(FromPrior, GenerativeModel):
     """p(x) = ∫ p(x|z) p(z) dz with p(z) = N(0, I), and q(z|x) = N(μ(x), σ²(x)): all but how they are trained.
@@ -41,6 +39,7 @@ class LatentGaussian(FromPrior, GenerativeModel):
 
     players = {"autoencoder": ["encoder", "decoder", "likelihood"]}
     averaged = ("encoder", "decoder", "likelihood")
+    firsts = 1000
 
     def __init__(
         self,
@@ -62,11 +61,6 @@ class LatentGaussian(FromPrior, GenerativeModel):
         self.encoder = nn.Sequential(nn.Flatten(), mlp(pixels, *hidden, 2 * latent))
         self.decoder = nn.Sequential(mlp(latent, *reversed(hidden), pixels), nn.Unflatten(1, self.shape))
         self.likelihood = Gaussian(variance) if variance else LIKELIHOODS[likelihood]()
-
-    def on_train_start(self) -> None:
-        super().on_train_start()
-        if self.iteration == 0:
-            self.begin_at(self.trainer.datamodule.first(FIRST, self.device, "train")["image"])
 
     @torch.no_grad()
     def begin_at(self, images: Tensor) -> None:

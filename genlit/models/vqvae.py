@@ -18,8 +18,6 @@ from genlit.nn.incremental import incremental
 from genlit.nn.levels import checked, drawn, wide
 from genlit.sampling import FromDraws
 
-FIRST = 100  # training images whose vectors the codebook begins with
-
 
 class VQVAE(FromDraws, GenerativeModel):
     """log p(x) ≥ log p(x|e) + log p(k), e the codebook's vectors nearest to the encoder's, k their numbers.
@@ -49,6 +47,7 @@ class VQVAE(FromDraws, GenerativeModel):
     players = {"autoencoder": ["encoder", "codebook", "decoder", "likelihood"], "prior": ["prior_network"]}
     terms = {"reconstruction": 1.0, "codebook": 1.0, "commitment": 0.25, "code_nll": 1.0}
     averaged = ("encoder", "codebook", "decoder", "likelihood", "prior_network")
+    firsts = 100
 
     def __init__(
         self,
@@ -101,11 +100,6 @@ class VQVAE(FromDraws, GenerativeModel):
         if self.levels:
             self.observe("bits_per_dim", bits_per_dim(-elbo, math.prod(self.shape)))
         self.observe("codebook_perplexity", perplexity(codes, self.codebook.num_embeddings))
-
-    def on_train_start(self) -> None:
-        super().on_train_start()
-        if self.iteration == 0:
-            self.begin_at(self.trainer.datamodule.first(FIRST, self.device, "train")["image"])
 
     @torch.no_grad()
     def begin_at(self, images: Tensor) -> None:

@@ -84,15 +84,3 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.f(x)
-
-
-def pixel_rnn(layers: list[Residual], h: int, colours: int, outputs: int) -> nn.Sequential:
-    """A 7x7 convolution with mask A, the layers, and two 1x1 convolutions with a ReLU before each: table 1."""
-    return nn.Sequential(
-        MaskedConv2d(colours, 2 * h, (7, 7), "A", colours),
-        *layers,
-        nn.ReLU(),
-        MaskedConv2d(2 * h, 2 * h, (1, 1), "B", colours),
-        nn.ReLU(),
-        MaskedConv2d(2 * h, colours * outputs, (1, 1), "B", colours),
-    )

@@ -57,6 +57,21 @@ class MaskedConv2d(Causal):
         return weight, x.new_zeros(len(x), x.shape[1], up + height, width + 2 * side)
 
 
+def pixel_stack(layers: list[nn.Module], h: int, colours: int, outputs: int) -> nn.Sequential:
+    """A 7x7 convolution with mask A to 2h channels, layers between 2h channels, two 1x1 convolutions after a ReLU each.
+
+    van den Oord et al. 2016, table 1, https://arxiv.org/abs/1601.06759
+    """
+    return nn.Sequential(
+        MaskedConv2d(colours, 2 * h, (7, 7), "A", colours),
+        *layers,
+        nn.ReLU(),
+        MaskedConv2d(2 * h, 2 * h, (1, 1), "B", colours),
+        nn.ReLU(),
+        MaskedConv2d(2 * h, colours * outputs, (1, 1), "B", colours),
+    )
+
+
 def _mask(weight: Tensor, kind: str, colours: int) -> Tensor:
     """Ones where (output, input, row, column) of a weight may be used."""
     outputs, inputs, _, width = weight.shape

@@ -51,7 +51,7 @@ def complete(
     for key, value in (("count", count), ("completions", completions)):
         if value < 1:
             raise GenlitError(f"--{key}: {value} images cannot be completed; ask for at least 1")
-    _, folder, model, source = trained(run, device, trust)
+    _, folder, model, source, _ = trained(run, device, trust)
     require(model, "complete", Completes)
     originals = torch.cat(list(images_of(images or split, source, count).images(model.device, seed)))
     own = mask is None and isinstance(model, CompletesOwn)

@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from genlit import config, runs
 from genlit.capabilities import Bounds, Classifies, Encodes, HasDensity, Reconstructs, Samples, Translates
 from genlit.data import Source
 from genlit.data.store import data_root
 from genlit.data.toy import Mixture
 from genlit.errors import GenlitError, known
-from genlit.loading import load, usable
+from genlit.loading import usable
 from genlit.metrics.capabilities import translation
 from genlit.metrics.capabilities.active import active_units
 from genlit.metrics.capabilities.classification import classification_error
@@ -29,6 +28,7 @@ from genlit.metrics.sets import Drawn, Pictures, Stored, Translated, opened
 from genlit.metrics.statistics import Summary
 from genlit.model import GenerativeModel
 from genlit.verbs import tables
+from genlit.verbs.trained import trained
 
 log = logging.getLogger("genlit")
 
@@ -78,10 +78,7 @@ def evaluate(
     """
     request = request or Request()
     known("metrics", request.metrics or (), METRICS)
-    path = runs.resolve(run)
-    folder, model = path.parent.parent, load(path, device=request.device, trust=trust)
-    settings = config.parse([folder / "config.yaml"], [])
-    source = config.source(settings)
+    path, folder, model, source, settings = trained(run, request.device, trust)
     with tables.busy(f"measuring {path}"):
         network = _network(model, source, request)
         measured = [row for measure in measures(model, source, request, network) for row in _measured(measure, request)]

@@ -40,7 +40,7 @@ def features(
     Raises:
         GenlitError: the model has no codes, or the images cannot be read.
     """
-    path, folder, model, source = trained(run, device, trust)
+    path, folder, model, source, _ = trained(run, device, trust)
     require(model, "encode", Encodes)
     measured = []
     with tables.busy(f"encoding by {path}"):

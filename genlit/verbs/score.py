@@ -59,7 +59,7 @@ def score(
     """
     if not (k >= 1 and 0 < quantile < 1):
         raise GenlitError(f"--k is {k} and --quantile {quantile}: they must be at least 1, and between 0 and 1")
-    path, folder, model, source = trained(run, device, trust)
+    path, folder, model, source, _ = trained(run, device, trust)
     require(model, "score", HasDensity, Bounds)
     held = Held(source.held_out, source, REFERENCE)
     kind = kind_of(model, source, held.place)

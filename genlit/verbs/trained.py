@@ -36,12 +36,14 @@ class Trained(NamedTuple):
         folder: of the run.
         model: with its averaged weights.
         source: as in its training.
+        settings: its configuration.
     """
 
     path: Path
     folder: Path
     model: GenerativeModel
     source: Source
+    settings: config.Namespace
 
 
 def trained(run: str, device: str, trust: tuple[str, ...]) -> Trained:
@@ -52,7 +54,8 @@ def trained(run: str, device: str, trust: tuple[str, ...]) -> Trained:
     """
     path = runs.resolve(run)
     model, folder = load(path, device=device, trust=trust), path.parent.parent
-    return Trained(path, folder, model, config.source(config.parse([folder / "config.yaml"], [])))
+    settings = config.parse([folder / "config.yaml"], [])
+    return Trained(path, folder, model, config.source(settings), settings)
 
 
 def watched(model: GenerativeModel) -> GenerativeModel:

@@ -1,7 +1,6 @@
 """Independent pixels against the entropies of the data they count."""
 
 import math
-from itertools import product
 
 import pytest
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from genlit.errors import GenlitError
 from genlit.models.bernoulli import Bernoulli
+from tests.pixels import every
 
 
 def binary_digits() -> tuple[Tensor, Tensor]:
@@ -17,11 +17,6 @@ def binary_digits() -> tuple[Tensor, Tensor]:
     pixels = torch.tensor(load_digits().data > 7.5).double() * 2 - 1
     images, test = pixels.view(-1, 1, 8, 8), torch.arange(len(pixels)) % 5 == 0
     return images[~test], images[test]
-
-
-def every(*shape: int) -> Tensor:
-    """All binary images."""
-    return torch.tensor(list(product((-1.0, 1.0), repeat=math.prod(shape))), dtype=torch.float64).view(-1, *shape)
 
 
 def counted(images: Tensor, **options) -> Bernoulli:
@@ -70,12 +65,12 @@ def test_probabilities_are_smoothed_frequencies(laplace: float):
 @pytest.mark.parametrize("n", [1, 2, 50])
 def test_probabilities_sum_to_one(shape: tuple[int, int, int], n: int, laplace: float):
     model = counted(random_images(n, *shape), laplace=laplace)
-    assert model.log_prob(every(*shape)).exp().sum().item() == pytest.approx(1, abs=1e-10)
+    assert model.log_prob(every(shape)).exp().sum().item() == pytest.approx(1, abs=1e-10)
 
 
 def test_before_any_image_every_pixel_is_a_fair_coin():
     for laplace in (0.0, 1.0):
-        assert nats(Bernoulli((1, 2, 3), laplace=laplace), every(1, 2, 3)) == pytest.approx(6 * math.log(2))
+        assert nats(Bernoulli((1, 2, 3), laplace=laplace), every((1, 2, 3))) == pytest.approx(6 * math.log(2))
 
 
 def test_maximum_likelihood_rules_out_what_was_never_seen():
@@ -126,7 +121,7 @@ def test_counts_are_in_the_checkpoint():
     model = counted(random_images(6, 1, 3, 3))
     other = Bernoulli((1, 3, 3)).double()
     other.load_state_dict(model.state_dict())
-    assert torch.equal(other.log_prob(every(1, 3, 3)), model.log_prob(every(1, 3, 3)))
+    assert torch.equal(other.log_prob(every((1, 3, 3))), model.log_prob(every((1, 3, 3))))
 
 
 # Images
@@ -134,7 +129,7 @@ def test_counts_are_in_the_checkpoint():
 
 def test_samples_are_as_frequent_as_probable():
     model = counted(random_images(5, 1, 2, 2))
-    drawn, images = model.sample(20_000, batch_size=5000), every(1, 2, 2)
+    drawn, images = model.sample(20_000, batch_size=5000), every((1, 2, 2))
     frequencies = torch.stack([(drawn == image).flatten(1).all(1).double().mean() for image in images])
     torch.testing.assert_close(frequencies, model.log_prob(images).exp(), rtol=0, atol=0.012)
 

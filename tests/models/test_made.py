@@ -1,7 +1,6 @@
 """MADE by enumeration: every probability of small images, for any weights."""
 
 import math
-from itertools import product
 
 import pytest
 import torch
@@ -10,6 +9,7 @@ from torch.optim import Adam
 
 from genlit.errors import GenlitError
 from genlit.models.made import MADE
+from tests.pixels import every
 
 
 def small(shape: tuple[int, int, int] = (1, 3, 3), **options) -> MADE:
@@ -19,11 +19,6 @@ def small(shape: tuple[int, int, int] = (1, 3, 3), **options) -> MADE:
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter)
     return model
-
-
-def every(*shape: int) -> Tensor:
-    """All binary images."""
-    return torch.tensor(list(product((-1.0, 1.0), repeat=math.prod(shape))), dtype=torch.float64).view(-1, *shape)
 
 
 def jacobian(model: MADE, mask: int = 0) -> Tensor:
@@ -53,7 +48,7 @@ ANY = pytest.mark.parametrize(
 @pytest.mark.parametrize("shape", [(1, 3, 3), (1, 2, 4), (2, 2, 2), (1, 1, 1), (1, 1, 2)], ids=str)
 def test_probabilities_sum_to_one(shape: tuple[int, int, int], options: dict):
     model = small(shape, **options)
-    assert model.log_prob(every(*shape)).exp().sum().item() == pytest.approx(1, abs=1e-10)
+    assert model.log_prob(every(shape)).exp().sum().item() == pytest.approx(1, abs=1e-10)
 
 
 @ANY
@@ -70,7 +65,7 @@ def test_wide_layers_see_every_earlier_pixel():
 
 
 def test_an_ensemble_averages_probabilities_of_whole_images():
-    model, images = small(masks=4, order=2), every(1, 3, 3)
+    model, images = small(masks=4, order=2), every((1, 3, 3))
     each = torch.stack([model.log_prob(images, torch.full((512,), mask)) for mask in range(4)])
     assert (each.exp().sum(1) - 1).abs().max() < 1e-10
     assert (each[0] - each[1]).abs().max() > 0.1
@@ -78,7 +73,7 @@ def test_an_ensemble_averages_probabilities_of_whole_images():
 
 
 def test_every_image_may_have_its_own_mask():
-    model, images, masks = small(masks=3, order=2), every(1, 3, 3)[:6], torch.tensor([2, 0, 1, 1, 0, 2])
+    model, images, masks = small(masks=3, order=2), every((1, 3, 3))[:6], torch.tensor([2, 0, 1, 1, 0, 2])
     together = model.log_prob(images, masks)
     for i, mask in enumerate(masks):
         torch.testing.assert_close(together[i : i + 1], model.log_prob(images[i : i + 1], mask[None]))
@@ -104,11 +99,11 @@ def test_masks_follow_the_seed_and_are_in_the_checkpoint():
     assert not torch.equal(*degrees(1))
     model, other = small(masks=2, seed=1), small(masks=2, seed=2)
     other.load_state_dict(model.state_dict())
-    assert torch.equal(other.log_prob(every(1, 3, 3)), model.log_prob(every(1, 3, 3)))
+    assert torch.equal(other.log_prob(every((1, 3, 3))), model.log_prob(every((1, 3, 3))))
 
 
 def test_masks_take_turns(at, play):
-    model, images = small(masks=3, order=1), every(1, 3, 3)[::7]
+    model, images = small(masks=3, order=1), every((1, 3, 3))[::7]
     for iteration in (0, 1, 2, 3):
         cost = play(at(model, iteration), image=images)["model"]["nll"]
         mask = torch.full((len(images),), iteration % 3)
@@ -119,7 +114,7 @@ def test_masks_take_turns(at, play):
 
 
 def test_training_approaches_the_entropy_from_above():
-    images, generator = every(1, 3, 3), torch.Generator().manual_seed(0)
+    images, generator = every((1, 3, 3)), torch.Generator().manual_seed(0)
     couplings = 0.4 * torch.randn(9, 9, generator=generator).double()
     x = images.flatten(1)
     p = torch.softmax(((x @ couplings) * x).sum(1), 0)
@@ -142,13 +137,13 @@ def test_training_approaches_the_entropy_from_above():
 
 @pytest.mark.parametrize("options", [{}, {"masks": 3, "order": 1}], ids=str)
 def test_samples_are_as_frequent_as_probable(options: dict):
-    model, images = small((1, 2, 2), **options), every(1, 2, 2)
+    model, images = small((1, 2, 2), **options), every((1, 2, 2))
     drawn = model.sample(20_000, batch_size=5000)
     torch.testing.assert_close(frequencies(drawn, images), model.log_prob(images).exp(), rtol=0, atol=0.012)
 
 
 def test_samples_of_one_mask_are_its_own():
-    model, images = small((1, 2, 2), masks=2, order=1), every(1, 2, 2)
+    model, images = small((1, 2, 2), masks=2, order=1), every((1, 2, 2))
     for mask in range(2):
         expected = model.log_prob(images, torch.full((16,), mask)).exp()
         drawn = model.sample(20_000, batch_size=5000, label=mask)
@@ -157,7 +152,7 @@ def test_samples_of_one_mask_are_its_own():
 
 @ANY
 def test_conditionals_one_by_one_are_those_of_the_whole(options: dict):
-    model, images = small(**options), every(1, 3, 3)[::50]
+    model, images = small(**options), every((1, 3, 3))[::50]
     for mask in range(options.get("masks", 1)):
         whole = model.logits(images, mask).flatten(2)
         steps = list(model.conditionals(images, torch.full((len(images),), mask)))
@@ -168,7 +163,7 @@ def test_conditionals_one_by_one_are_those_of_the_whole(options: dict):
 
 @pytest.mark.parametrize("options", [{}, {"order": 1}, {"masks": 3, "order": 1}], ids=str)
 def test_completion_draws_from_the_conditional(options: dict):
-    model, images = small((1, 2, 2), **options), every(1, 2, 2)
+    model, images = small((1, 2, 2), **options), every((1, 2, 2))
     image, mask = torch.ones(1, 1, 2, 2).double(), torch.tensor([[False, True], [False, False]])
     drawn = model.complete(image.expand(1500, -1, -1, -1), mask)
     assert (drawn[..., mask] == 1).all()
@@ -178,7 +173,7 @@ def test_completion_draws_from_the_conditional(options: dict):
 
 @pytest.mark.parametrize("label", [0, 1, 2])
 def test_completion_of_one_mask_draws_from_its_own_conditional(label: int):
-    model, images = small((1, 2, 2), masks=3, order=1), every(1, 2, 2)
+    model, images = small((1, 2, 2), masks=3, order=1), every((1, 2, 2))
     mask = torch.tensor([[False, True], [False, True]])
     image = torch.tensor([[-1.0, 1.0], [-1.0, -1.0]]).double().expand(1500, 1, 2, 2)
     drawn = model.complete(image, mask, label=label)

@@ -1,7 +1,7 @@
 """The chain against tables counted by hand and distributions that are chains."""
 
 import math
-from itertools import pairwise, product
+from itertools import pairwise
 
 import pytest
 import torch
@@ -11,11 +11,7 @@ from torch import Tensor
 from genlit.errors import GenlitError
 from genlit.models.bernoulli import Bernoulli
 from genlit.models.markovchain import MarkovChain
-
-
-def every(*shape: int) -> Tensor:
-    """All binary images."""
-    return torch.tensor(list(product((-1.0, 1.0), repeat=math.prod(shape))), dtype=torch.float64).view(-1, *shape)
+from tests.pixels import every
 
 
 def random_images(n: int, *shape: int) -> Tensor:
@@ -67,15 +63,15 @@ def test_every_factor_is_a_smoothed_frequency(shape: tuple[int, int, int], order
 @pytest.mark.parametrize("n", [1, 2, 50])
 def test_probabilities_sum_to_one(shape: tuple[int, int, int], order: int | None, laplace: float, n: int):
     model = counted(random_images(n, *shape), laplace=laplace, order=order)
-    assert model.log_prob(every(*shape)).exp().sum().item() == pytest.approx(1, abs=1e-10)
+    assert model.log_prob(every(shape)).exp().sum().item() == pytest.approx(1, abs=1e-10)
 
 
 def test_maximum_likelihood_on_draws_of_a_chain_comes_close_to_its_entropy():
     truth = counted(random_images(5, 1, 3, 3), order=2)
-    p = truth.log_prob(every(1, 3, 3)).exp()
+    p = truth.log_prob(every((1, 3, 3))).exp()
     entropy = -(p * p.log()).sum().item()
     model = counted(truth.sample(20_000, batch_size=5000), order=2, laplace=0.0)
-    cost = -torch.special.xlogy(p, model.log_prob(every(1, 3, 3)).exp()).sum().item()
+    cost = -torch.special.xlogy(p, model.log_prob(every((1, 3, 3))).exp()).sum().item()
     assert entropy <= cost <= entropy + 5e-3
 
 
@@ -111,7 +107,7 @@ def test_maximum_likelihood_rules_out_what_was_never_seen():
 @pytest.mark.parametrize("order", [None, 4])
 def test_samples_are_as_frequent_as_probable(order: int | None):
     model = counted(random_images(5, 1, 2, 2), order=order)
-    drawn, images = model.sample(20_000, batch_size=5000), every(1, 2, 2)
+    drawn, images = model.sample(20_000, batch_size=5000), every((1, 2, 2))
     frequencies = torch.stack([(drawn == image).flatten(1).all(1).double().mean() for image in images])
     torch.testing.assert_close(frequencies, model.log_prob(images).exp(), rtol=0, atol=0.012)
 
@@ -127,7 +123,7 @@ def test_completion_draws_from_the_conditional():
     image, mask = torch.ones(1, 1, 2, 2).double(), torch.tensor([[False, True], [True, False]])
     drawn = model.complete(image.expand(5000, -1, -1, -1), mask)
     assert (drawn[..., mask] == 1).all()
-    images = every(1, 2, 2)
+    images = every((1, 2, 2))
     p = model.log_prob(images).exp() * images[..., mask].eq(1).flatten(1).all(1)
     for candidate, share in zip(images, p / p.sum(), strict=True):
         assert (drawn == candidate).flatten(1).all(1).double().mean().item() == pytest.approx(share.item(), abs=0.03)
@@ -139,7 +135,7 @@ def test_the_order_and_the_counts_are_in_the_checkpoint():
     assert other.order() != model.order()
     other.load_state_dict(model.state_dict())
     assert other.order() == model.order()
-    assert torch.equal(other.log_prob(every(1, 3, 3)), model.log_prob(every(1, 3, 3)))
+    assert torch.equal(other.log_prob(every((1, 3, 3))), model.log_prob(every((1, 3, 3))))
 
 
 def test_an_order_is_a_permutation_of_its_seed():

@@ -3,15 +3,13 @@
 import pytest
 import torch
 from sklearn.datasets import load_digits
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
-from torch.optim import LBFGS
 
-from genlit.autoregressive import Autoregressive
 from genlit.errors import GenlitError
 from genlit.models.fvsbn import FVSBN
 from genlit.models.nade import NADE
-from tests.pixels import every, reached, scrambled
+from tests.pixels import every, fit, scrambled
 
 SHAPES = pytest.mark.parametrize("shape", [(1, 3, 3), (1, 2, 4), (2, 2, 2), (1, 1, 1)], ids=str)
 ORDERS = pytest.mark.parametrize("order", [None, 0, 3])
@@ -32,19 +30,6 @@ def plain(x: Tensor, W: Tensor, V: Tensor, b: Tensor, c: Tensor) -> Tensor:  # n
 
 
 # Probabilities
-
-
-@SHAPES
-@ORDERS
-def test_the_probabilities_of_all_images_sum_to_one(shape: tuple[int, int, int], order: int | None):
-    assert small(shape, order=order).log_prob(every(shape)).exp().sum().item() == pytest.approx(1, abs=1e-10)
-
-
-@ORDERS
-@pytest.mark.parametrize("shape", [(1, 3, 4), (3, 2, 5), (1, 6, 6)], ids=str)
-def test_a_conditional_sees_every_pixel_before_it_and_no_other(shape: tuple[int, int, int], order: int | None):
-    seen = reached(small(shape, order=order))
-    assert torch.equal(seen, torch.ones_like(seen).tril(-1))
 
 
 def test_hidden_units_of_one_pixel_each_make_it_an_fvsbn():
@@ -102,18 +87,6 @@ def test_only_changed_hidden_units_are_kept_for_the_gradient():
 # Training
 
 
-def learn(model: NADE, images: Tensor, p: Tensor) -> None:
-    optimiser = LBFGS(model.parameters(), max_iter=300, history_size=20, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        loss = (p * model.nll(images)).sum()
-        loss.backward()
-        return loss
-
-    optimiser.step(closure)
-
-
 @pytest.mark.parametrize("order", [None, 3])
 def test_it_learns_a_distribution_to_its_entropy(order: int | None):
     """p(x) ∝ exp(xᵀ C x / 2), all 512 images weighted by their probabilities."""
@@ -122,7 +95,7 @@ def test_it_learns_a_distribution_to_its_entropy(order: int | None):
     couplings, x = 0.4 * torch.randn(9, 9, dtype=torch.float64), images.flatten(1)
     p = (((x @ couplings) * x).sum(1) / 2).softmax(0)
     model = NADE((1, 3, 3), hidden=30, order=order).double()
-    learn(model, images, p)
+    fit(model, images, p)
     entropy = -(p * p.log()).sum().item()
     assert 0 <= -(p * model.log_prob(images)).sum().item() - entropy <= 5e-3
 
@@ -143,18 +116,6 @@ def test_digits_beat_a_chain_of_pixels_within_seconds():
 
 
 # Images
-
-
-@SHAPES
-@ORDERS
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-def test_pixel_by_pixel_gives_what_whole_images_give(shape, order: int | None, dtype: torch.dtype, monkeypatch):
-    model = small(shape, order=order).to(dtype)
-    monkeypatch.setattr(type(model.network), "forward", nn.Module.forward)  # all conditionals at once are not needed
-    quick = model.sample(64, seed=3)
-    monkeypatch.undo()
-    monkeypatch.setattr(NADE, "conditionals", Autoregressive.conditionals)
-    assert torch.equal(model.sample(64, seed=3), quick)
 
 
 def frequencies(drawn: Tensor) -> Tensor:

@@ -5,13 +5,12 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.optim import LBFGS
 
 from genlit.autoregressive import Autoregressive
 from genlit.errors import GenlitError
 from genlit.losses.likelihood import bits_per_dim
 from genlit.models.pixelcnn import PixelCNN
-from tests.pixels import every, reached, scrambled
+from tests.pixels import every, fit, reached, scrambled
 
 SHAPES = [((1, 3, 3), 2), ((1, 2, 4), 2), ((1, 2, 2), 3), ((3, 1, 2), 2), ((2, 2, 1), 3), ((1, 1, 1), 5)]
 
@@ -96,15 +95,7 @@ def test_it_learns_a_distribution_to_its_entropy():
     p = energy.softmax(0)
     entropy = -(p * p.log()).sum().item()
     model = PixelCNN((1, 3, 3), width=8, blocks=2).double()
-    optimiser = LBFGS(model.parameters(), max_iter=150, history_size=20, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        loss = (p * model.nll(images)).sum()
-        loss.backward()
-        return loss
-
-    optimiser.step(closure)
+    fit(model, images, p, steps=150)
     assert 0 <= -(p * model.log_prob(images)).sum().item() - entropy <= 5e-3
 
 

@@ -1,7 +1,5 @@
 """What the Row LSTM and the Diagonal BiLSTM share."""
 
-from itertools import product
-
 import pytest
 import torch
 from torch import Tensor
@@ -10,6 +8,7 @@ from genlit.autoregressive import Autoregressive
 from genlit.errors import GenlitError
 from genlit.models.diagonalbilstm import DiagonalBiLSTM
 from genlit.models.rowlstm import RowLSTM
+from tests.pixels import every
 
 SHAPES = [(1, 4, 5), (3, 3, 4), (2, 1, 5), (1, 5, 1), (3, 1, 1)]
 
@@ -26,13 +25,6 @@ def small(request):
         return model
 
     return made
-
-
-def every(shape: tuple[int, int, int], levels: int = 2) -> Tensor:
-    """All images of a shape."""
-    pixels = shape[0] * shape[1] * shape[2]
-    values = torch.linspace(-1, 1, levels, dtype=torch.float64)
-    return values[torch.tensor([*product(range(levels), repeat=pixels)])].view(-1, *shape)
 
 
 # Dependences

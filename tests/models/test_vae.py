@@ -11,7 +11,6 @@ from torch.optim import LBFGS
 from genlit.errors import GenlitError
 from genlit.losses.likelihood import gaussian_kl
 from genlit.models import VAE
-from genlit.models.vae import FIRST
 from tests.games import digits, train
 
 # The iris flowers' covariance (1 / (N − 1)): of the data, probabilistic PCA sees nothing else but the mean
@@ -225,7 +224,7 @@ def test_the_decoder_begins_with_the_mean_image(likelihood: str):
 def test_training_begins_with_the_mean_image(tmp_path):
     model, data = VAE((1, 8, 8), latent=2, hidden=(8,), lr=1e-9), digits(binarize="threshold")
     train(model, tmp_path, data=data)
-    images = data.first(FIRST, model.device, "train")["image"]
+    images = data.first(VAE.firsts, model.device, "train")["image"]
     started = torch.tanh(model.decoder[0][-1].bias.detach() / 2)
     torch.testing.assert_close(started, images.mean(0).flatten().clamp(-0.98, 0.98))
 
