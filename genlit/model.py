@@ -175,6 +175,10 @@ class GenerativeModel(Engine):
                 self._evaluating = False
                 self.train(training)  # after the exchange: while it lasts, the live networks are the average's
 
+    def here(self, images: Tensor) -> Tensor:
+        """Images on the model's device and in its precision."""
+        return images.to(self.device, self.dtype)
+
     # What a model's constructor may use
 
     def require_counts(self, **counts: int) -> None:

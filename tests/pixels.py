@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.autograd.functional import jacobian
 from torch.optim import LBFGS
 
-from genlit.autoregressive import Autoregressive
+from genlit.families.autoregressive import Autoregressive
 from genlit.nn.levels import Levels
 
 

@@ -23,8 +23,8 @@ from genlit.data.folder import pictures
 from genlit.data.images import pixels, read
 from genlit.engine.processes import rank, world_size
 from genlit.errors import GenlitError
+from genlit.families.sampling import BLOCK
 from genlit.metrics.images import fingerprint, to_float, to_uint8
-from genlit.sampling import BLOCK
 
 Block = tuple[Tensor, Tensor]  # uint8 images (B, C, H, W) and their positions (B,)
 

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from genlit.families.sampling import FromPrior
 from genlit.losses.adversarial import cross_entropy, non_saturating
 from genlit.losses.likelihood import bernoulli
 from genlit.model import Batch, GenerativeModel, Turn
 from genlit.nn.mlp import mlp
 from genlit.nn.priors import PLANAR, PRIORS, PriorName, segment
-from genlit.sampling import FromPrior
 
 
 class AAE(FromPrior, GenerativeModel):
@@ -100,9 +100,9 @@ class AAE(FromPrior, GenerativeModel):
     def encode(self, images: Tensor, *, sampled: bool = False) -> Tensor:
         """The codes, (B, K): an image has only one, drawn or not."""
         with self.evaluation():
-            return self.encoder(images.to(self.dtype))
+            return self.encoder(self.here(images))
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """The mean image at the image's code, (B, C, H, W)."""
         with self.evaluation():
-            return self.decode(self.encoder(images.to(self.dtype)))
+            return self.decode(self.encoder(self.here(images)))

@@ -56,9 +56,9 @@ class AutoEncoder(GenerativeModel):
     def encode(self, images: Tensor, *, sampled: bool = False) -> Tensor:
         """f(x), (B, K), `sampled` or not: an image has one code."""
         with self.evaluation():
-            return self.encoder(images.to(self.dtype))
+            return self.encoder(self.here(images))
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """g(f(x)) within [-1, 1], (B, C, H, W)."""
         with self.evaluation():
-            return self.decoder(self.encoder(images.to(self.dtype))).clamp(-1, 1)
+            return self.decoder(self.encoder(self.here(images))).clamp(-1, 1)

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from genlit.losses.likelihood import gaussian_kl, streaming_logmeanexp
+from genlit.losses.likelihood import streaming_logmeanexp
 from genlit.model import Batch, Turn
 from genlit.models.vae import VAE
 from genlit.nn.levels import checked
 from genlit.nn.mlp import mlp
+from genlit.nn.normal import Normal
 
 LOUD = 10.0  # a label's entry beside hundreds of pixels: at 1 it is learned so slowly that codes carry the class
 
@@ -56,18 +57,17 @@ class CVAE(VAE):
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
         images, labels = batch["image"], batch["label"]
-        mean, log_variance = self.posterior(images, labels)
-        z = mean + torch.exp(log_variance / 2) * torch.randn_like(mean)
-        reconstruction = self.nll(z, images, labels).mean()
-        divergences = gaussian_kl(mean, log_variance)
+        posterior = self.posterior(images, labels)
+        reconstruction = self.nll(posterior.draw(), images, labels).mean()
+        divergences = posterior.kl()
         yield "autoencoder", {"reconstruction": reconstruction, "kl": self.freed(divergences)}
 
         self.observe("elbo_given_label", -(reconstruction + divergences.sum(1).mean()))
         self.observe("beta", self.weight("kl"))
 
-    def posterior(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """μ and log σ² of q(z|x,y), each (B, latent)."""
-        return self.encoder(self._beside(images.flatten(1), labels)).chunk(2, dim=1)
+    def posterior(self, images: Tensor, labels: Tensor) -> Normal:
+        """q(z|x,y)."""
+        return Normal.of(self.encoder(self._beside(images.flatten(1), labels)))
 
     def nll(self, z: Tensor, images: Tensor, labels: Tensor) -> Tensor:
         """−log p(x|z,y), in nats, (B,)."""
@@ -90,23 +90,23 @@ class CVAE(VAE):
     def reconstruct(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """The mean image at z = μ(x, y), (B, C, H, W); y as in `encode`."""
         with self.evaluation():
-            images = images.to(self.dtype)
+            images = self.here(images)
             labels = self._likeliest(images) if labels is None else labels
-            return self._image(self.posterior(images, labels)[0], labels)
+            return self._image(self.posterior(images, labels).mean, labels)
 
     # Codes and labels
 
     def encode(self, images: Tensor, *, sampled: bool = False, labels: Tensor | None = None) -> Tensor:
         """μ(x, y), or a draw from q(z|x,y), (B, latent); y is the likeliest label where it is not given."""
         with self.evaluation():
-            images = images.to(self.dtype)
-            mean, log_variance = self.posterior(images, self._likeliest(images) if labels is None else labels)
-            return mean + torch.exp(log_variance / 2) * torch.randn_like(mean) if sampled else mean
+            images = self.here(images)
+            codes = self.posterior(images, self._likeliest(images) if labels is None else labels)
+            return codes.draw() if sampled else codes.mean
 
     def classify(self, images: Tensor) -> Tensor:
         """p(y|x) ∝ exp [log p(x|z=μ,y) − KL(q(z|x,y) ‖ p(z))], by the bound without its noise, (B, K)."""
         with self.evaluation():
-            return self._bounds_without_noise(images.to(self.dtype)).softmax(1)
+            return self._bounds_without_noise(self.here(images)).softmax(1)
 
     # Likelihood
 
@@ -117,20 +117,18 @@ class CVAE(VAE):
         https://arxiv.org/abs/1509.00519; the mean over labels stays inside the logarithm of an unbiased estimate.
         """
         with self.evaluation():
-            images = checked(images.to(self.dtype), self.levels)
+            images = checked(self.here(images), self.levels)
             if labels is not None:
                 return self._bound(images, labels, k)
             bounds = torch.stack([self._bound(images, given, k) for given in self._every_label(images)])
             return bounds.logsumexp(0) - math.log(self.classes)
 
     def _bound(self, images: Tensor, labels: Tensor, k: int) -> Tensor:
-        mean, log_variance = self.posterior(images, labels)
+        posterior = self.posterior(images, labels)
 
         def ratio() -> Tensor:
-            noise = torch.randn_like(mean)
-            z = mean + torch.exp(log_variance / 2) * noise
-            densities = 0.5 * (noise.square() + log_variance - z.square()).sum(1)  # the 2π cancel
-            return densities - self.nll(z, images, labels)
+            noise = torch.randn_like(posterior.mean)
+            return posterior.prior_odds(noise) - self.nll(posterior.at(noise), images, labels)
 
         return streaming_logmeanexp(ratio, k)
 
@@ -141,8 +139,8 @@ class CVAE(VAE):
         """log p(x|z=μ,y) − KL of every label, (B, K)."""
         bounds = []
         for labels in self._every_label(images):
-            mean, log_variance = self.posterior(images, labels)
-            bounds.append(-self.nll(mean, images, labels) - gaussian_kl(mean, log_variance).sum(1))
+            posterior = self.posterior(images, labels)
+            bounds.append(-self.nll(posterior.mean, images, labels) - posterior.kl().sum(1))
         return torch.stack(bounds, dim=1)
 
     def _image(self, z: Tensor, labels: Tensor) -> Tensor:

@@ -103,7 +103,7 @@ class CycleGAN(GenerativeModel):
         if to not in self.domains:
             raise GenlitError(f"there is no domain '{to}' to translate to; choose one of {', '.join(self.domains)}")
         with self.evaluation():
-            return self.get_submodule(f"to_{to}")(images.to(self.dtype))
+            return self.get_submodule(f"to_{to}")(self.here(images))
 
     def slot_state(self) -> dict[int, dict[str, Tensor]]:
         slots = self.pools["a"].kept

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from genlit.errors import GenlitError
+from genlit.families.sampling import FromPrior
 from genlit.losses.adversarial import LOSSES, LossName
 from genlit.losses.penalties import drift, gradient_penalty, zero_centred
 from genlit.model import Batch, GenerativeModel, Turn
 from genlit.nn.initial import normal
 from genlit.nn.noise import instance_noise
 from genlit.nn.norm import NORMS, NormName, spectral
-from genlit.sampling import FromPrior
 
 
 class DCGAN(FromPrior, GenerativeModel):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from genlit.autoregressive import PixelByPixel
+from genlit.families.pixelbypixel import PixelByPixel
 from genlit.nn.incremental import Causal, Cursor
 from genlit.nn.lstm import LineLSTM, Residual
 from genlit.nn.masked import pixel_stack

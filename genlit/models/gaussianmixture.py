@@ -22,8 +22,8 @@ from torch.nn.functional import one_hot
 from genlit.engine.clock import derive
 from genlit.engine.processes import broadcast, total
 from genlit.errors import GenlitError
+from genlit.families.sampling import FromDraws
 from genlit.model import Batch, GenerativeModel, Turn
-from genlit.sampling import FromDraws
 
 LEAST = 1e-12  # variance
 
@@ -153,12 +153,12 @@ class GaussianMixture(FromDraws, GenerativeModel):
         """
         with self.evaluation():
             torch.manual_seed(derive("complete", seed))
-            points, observed = self.points(images).clone(), mask.to(images.device).bool().expand_as(images).flatten(1)
+            points, observed = self.points(images).clone(), mask.to(self.device).bool().expand_as(images).flatten(1)
             kinds, which = observed.unique(dim=0, return_inverse=True)
             for kind, seen in enumerate(kinds):
                 rows = which == kind
                 points[rows] = self.mixture.complete(points[rows], seen)
-            return torch.where(observed, images.flatten(1), points.to(images)).view_as(images)
+            return torch.where(mask.to(images.device).bool(), images, points.to(images).view_as(images))
 
 
 class Gaussian(GaussianMixture):

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from genlit.families.latent import LatentGaussian
 from genlit.losses.likelihood import bits_per_dim
 from genlit.model import Batch, Turn
-from genlit.models.vae import LatentGaussian
+from genlit.nn.normal import Normal
 
 
 class IWAE(LatentGaussian):
@@ -46,5 +47,5 @@ class IWAE(LatentGaussian):
     def ratios(self, images: Tensor) -> Tensor:
         """log wᵢ of every draw, (k, B), in one pass."""
         inputs = (images, *self.posterior(images))
-        repeated = (part.repeat(self.k, *[1] * (part.dim() - 1)) for part in inputs)
-        return self.ratio(*repeated).view(self.k, -1)
+        repeated, *codes = (part.repeat(self.k, *[1] * (part.dim() - 1)) for part in inputs)
+        return self.ratio(repeated, Normal(*codes)).view(self.k, -1)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from genlit.autoregressive import Autoregressive, Conditional, looks_ahead, shuffled
 from genlit.engine.clock import derive
+from genlit.families.autoregressive import Autoregressive, Conditional, looks_ahead, shuffled
 from genlit.model import Batch, Turn
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from genlit.autoregressive import Conditional, shuffled
-from genlit.models.bernoulli import Counted
+from genlit.families.autoregressive import Conditional, shuffled
+from genlit.families.counted import Counted
 
 
 class MarkovChain(Counted):

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from genlit.autoregressive import Conditional
-from genlit.models.fvsbn import InOrder
+from genlit.families.autoregressive import Conditional
+from genlit.families.inorder import InOrder
 
 BLOCK = 16  # pixels that are worked on at once: the fastest on a CPU at 784 pixels and 500 hidden units
 

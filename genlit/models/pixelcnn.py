@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from genlit.autoregressive import PixelByPixel
+from genlit.families.pixelbypixel import PixelByPixel
 from genlit.nn.masked import MaskedConv2d, pixel_stack
 
 
@@ -23,8 +23,8 @@ class PixelCNN(PixelByPixel):
         pixels: options of PixelByPixel.
     """
 
-    def __init__(self, shape: tuple[int, int, int], *, blocks: int = 7, **pixels):
-        super().__init__(shape, **pixels)
+    def __init__(self, shape: tuple[int, int, int], *, blocks: int = 7, channels_last: bool = True, **pixels):
+        super().__init__(shape, channels_last=channels_last, **pixels)
         self.require_counts(blocks=blocks)
         h, colours = self.width, self.shape[0]
         self.network = pixel_stack([Residual(h, colours) for _ in range(blocks)], h, colours, self.pixels.outputs)

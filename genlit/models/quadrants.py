@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from genlit.engine.clock import derive
 from genlit.errors import GenlitError
-from genlit.losses.likelihood import gaussian_kl, streaming_logmeanexp
+from genlit.losses.likelihood import streaming_logmeanexp
 from genlit.model import Batch, GenerativeModel, Turn
-from genlit.models.vae import Bernoulli
 from genlit.nn.levels import checked
+from genlit.nn.likelihoods import BernoulliPixels
 from genlit.nn.mlp import mlp
+from genlit.nn.normal import Normal
 
 
 class Quadrants(GenerativeModel):
@@ -38,7 +39,7 @@ class Quadrants(GenerativeModel):
         self.require("observed", observed, observed in (1, 2, 3), "1, 2 or 3 quadrants")
         self.given = f"{observed}-quadrant" + "s" * (observed > 1)  # stands in the names of likelihoods
         self.register_buffer("mask", quadrants(observed, *self.shape[1:]), persistent=False)
-        self.likelihood = Bernoulli()
+        self.likelihood = BernoulliPixels()
 
     def completed(self, x: Tensor, seed: int) -> Tensor:
         """An image for each x, whatever it holds in the place of x."""
@@ -66,7 +67,7 @@ class Quadrants(GenerativeModel):
         with self.evaluation():
             if not torch.equal(mask.to(self.device).bool().expand(images.shape), self.mask.expand(images.shape)):
                 raise GenlitError(f"mask: this model completes {self.given} only; pass its own `model.mask`")
-            filled = self.completed(self.visible(images.to(self.device, self.dtype)), seed)
+            filled = self.completed(self.visible(self.here(images)), seed)
             return torch.where(self.mask.to(images.device), images, filled.to(images))
 
 
@@ -110,15 +111,12 @@ class QuadrantNetwork(Quadrants):
     def log_prob(self, images: Tensor) -> Tensor:
         """log p(y|x), in nats, (B,)."""
         with self.evaluation():
-            images = checked(images.to(self.dtype), self.levels)
+            images = checked(self.here(images), self.levels)
             return -self.nll(self.network(self.visible(images)), images)
 
     def completed(self, x: Tensor, seed: int) -> Tensor:
         """E[y|x], the same for every seed."""
         return self.likelihood.mean(self.network(x))
-
-
-Normal = tuple[Tensor, Tensor]  # mean and log-variance of independent codes, (B, K) each
 
 
 class QuadrantCVAE(Quadrants):
@@ -168,20 +166,19 @@ class QuadrantCVAE(Quadrants):
         images = batch["image"]
         x = self.visible(images)
         posterior, prior = self.posterior(images), self.prior_given(x)
-        z = drawn(posterior, torch.randn_like(posterior[0]))
-        reconstruction = self.nll(self.generate(z, x), images).mean()
-        kl = divergences(posterior, prior).sum(1).mean()
+        reconstruction = self.nll(self.generate(posterior.draw(), x), images).mean()
+        kl = posterior.relative_to(prior).kl().sum(1).mean()
         yield "autoencoder", {"reconstruction": reconstruction, "kl": kl}
 
         self.observe(f"elbo-given-{self.given}", -(reconstruction + kl))
 
     def posterior(self, images: Tensor) -> Normal:
         """q(z|x,y), of whole images."""
-        return tuple(self.recognition_network(images).chunk(2, dim=1))
+        return Normal.of(self.recognition_network(images))
 
     def prior_given(self, x: Tensor) -> Normal:
         """p(z|x)."""
-        return tuple(self.prior_network(x).chunk(2, dim=1))
+        return Normal.of(self.prior_network(x))
 
     def generate(self, z: Tensor, x: Tensor) -> Tensor:
         """Logits of p(y|x,z), (B, C, H, W)."""
@@ -190,7 +187,7 @@ class QuadrantCVAE(Quadrants):
     def bound(self, images: Tensor, k: int = 1) -> Tensor:
         """E[log (1/k) Σᵢ p(y|x,zᵢ) p(zᵢ|x) / q(zᵢ|x,y)] ≤ log p(y|x), zᵢ ~ q(z|x,y), (B,) in nats: section 4.1."""
         with self.evaluation():
-            images = checked(images.to(self.dtype), self.levels)
+            images = checked(self.here(images), self.levels)
             x = self.visible(images)
             posterior, prior = self.posterior(images), self.prior_given(x)
             return streaming_logmeanexp(lambda: self._ratio(images, x, posterior, prior), k)
@@ -199,35 +196,16 @@ class QuadrantCVAE(Quadrants):
         """E[y|x,z] at one z ~ p(z|x) for each image."""
         torch.manual_seed(derive("complete", seed))
         noise = torch.randn(len(x), self.latent).to(x)  # on the CPU: every device sees the same
-        return self.likelihood.mean(self.generate(drawn(self.prior_given(x), noise), x))
+        return self.likelihood.mean(self.generate(self.prior_given(x).at(noise), x))
 
     def _ratio(self, images: Tensor, x: Tensor, posterior: Normal, prior: Normal) -> Tensor:
         """log p(y|x,z) + log p(z|x) − log q(z|x,y) at one z ~ q, (B,)."""
-        noise = torch.randn_like(posterior[0])
-        z = drawn(posterior, noise)
-        mean, log_variance = whitened(posterior, prior)
-        u = drawn((mean, log_variance), noise)  # (z − m) / s
-        return 0.5 * (noise.square() + log_variance - u.square()).sum(1) - self.nll(self.generate(z, x), images)
+        noise = torch.randn_like(posterior.mean)
+        odds = posterior.relative_to(prior).prior_odds(noise)
+        return odds - self.nll(self.generate(posterior.at(noise), x), images)
 
 
 def quadrants(observed: int, height: int, width: int) -> Tensor:
     """Which pixels are observed: the bottom left, the left half, or all but the bottom right; bool (H, W)."""
     bottom, left = torch.arange(height)[:, None] >= height // 2, torch.arange(width) < width // 2
     return {1: bottom & left, 2: left.expand(height, width).clone(), 3: left | ~bottom}[observed]
-
-
-def drawn(normal: Normal, noise: Tensor) -> Tensor:
-    """μ + σ ε."""
-    mean, log_variance = normal
-    return mean + torch.exp(log_variance / 2) * noise
-
-
-def whitened(posterior: Normal, prior: Normal) -> Normal:
-    """N(μ, σ²) in units in which the prior N(m, s²) is N(0, 1): N((μ − m) / s, σ² / s²)."""
-    (mean, log_variance), (origin, log_unit) = posterior, prior
-    return (mean - origin) * torch.exp(-log_unit / 2), log_variance - log_unit
-
-
-def divergences(posterior: Normal, prior: Normal) -> Tensor:
-    """KL(N(μ, σ²) ‖ N(m, s²)) = ½ [((μ − m)² + σ²) / s² − 1 − log σ² / s²] of every code, (B, K)."""
-    return gaussian_kl(*whitened(posterior, prior))

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from genlit.autoregressive import PixelByPixel
+from genlit.families.pixelbypixel import PixelByPixel
 from genlit.nn.incremental import Causal, Cursor
 from genlit.nn.lstm import LineLSTM, Residual
 from genlit.nn.masked import pixel_stack

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy as classification
 from torch.nn.functional import one_hot
 
+from genlit.families.sampling import FromPrior
 from genlit.losses.adversarial import cross_entropy, non_saturating
 from genlit.losses.likelihood import bernoulli
 from genlit.model import Batch, GenerativeModel, Turn
 from genlit.nn.mlp import mlp
-from genlit.sampling import FromPrior
 
 
 class SemiSupervisedAAE(FromPrior, GenerativeModel):
@@ -111,14 +111,14 @@ class SemiSupervisedAAE(FromPrior, GenerativeModel):
     def classify(self, images: Tensor) -> Tensor:
         """q(y|x), (B, K)."""
         with self.evaluation():
-            return self.posterior(images.to(self.dtype))[0].softmax(1)
+            return self.posterior(self.here(images))[0].softmax(1)
 
     def encode(self, images: Tensor, *, sampled: bool = False) -> Tensor:
         """(q(y|x), z), (B, K + latent): an image has only one, drawn or not."""
         with self.evaluation():
-            return self.codes(images.to(self.dtype))
+            return self.codes(self.here(images))
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """The mean image at the image's codes, (B, C, H, W)."""
         with self.evaluation():
-            return self.decode(self.codes(images.to(self.dtype)))
+            return self.decode(self.codes(self.here(images)))

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from genlit.engine.clock import derive
+from genlit.families.sampling import FromDraws
 from genlit.losses.likelihood import bits_per_dim
 from genlit.model import Batch, GenerativeModel, Turn
-from genlit.models.gatedpixelcnn import GatedStack
-from genlit.models.vae import LIKELIHOODS
+from genlit.nn.gated import GatedStack
 from genlit.nn.incremental import incremental
 from genlit.nn.levels import checked, drawn, wide
-from genlit.sampling import FromDraws
+from genlit.nn.likelihoods import LIKELIHOODS
 
 
 class VQVAE(FromDraws, GenerativeModel):
@@ -139,12 +139,12 @@ class VQVAE(FromDraws, GenerativeModel):
     def encode(self, images: Tensor, *, sampled: bool = False) -> Tensor:
         """The codebook's vectors for images, (B, D · h · w); there is nothing to sample."""
         with self.evaluation():
-            return self.vectors(self.nearest(self.encoder(images.to(self.dtype)))).flatten(1)
+            return self.vectors(self.nearest(self.encoder(self.here(images)))).flatten(1)
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """The mean images of the codes of images, (B, C, H, W)."""
         with self.evaluation():
-            e = self.vectors(self.nearest(self.encoder(images.to(self.dtype))))
+            e = self.vectors(self.nearest(self.encoder(self.here(images))))
             return self.likelihood.mean(self.decoder(e))
 
     @property
@@ -155,7 +155,7 @@ class VQVAE(FromDraws, GenerativeModel):
     def bound(self, images: Tensor, k: int = 1) -> Tensor:
         """log p(x|e) + log p(k) ≤ log p(x), (B,) in nats, for any k: the codes follow from the image."""
         with self.evaluation():
-            images = checked(images.to(self.dtype), self.levels)
+            images = checked(self.here(images), self.levels)
             codes = self.nearest(self.encoder(images))
             vectors = self.vectors(codes)
             return -self.likelihood(self.decoder(vectors), images) - self.code_nll(codes, vectors)

@@ -8,7 +8,8 @@ import torch
 
 from genlit.capabilities import Encodes, require
 from genlit.files import write
-from genlit.metrics.capabilities.probe import codes, linear_probe
+from genlit.metrics.capabilities.codes import codes
+from genlit.metrics.capabilities.probe import linear_probe
 from genlit.metrics.measure import timed
 from genlit.verbs import tables
 from genlit.verbs.trained import Held, Own, trained

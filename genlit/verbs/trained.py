@@ -19,11 +19,11 @@ from genlit.data import Source
 from genlit.data.images import MODES, coloured, read
 from genlit.engine.clock import reseed, untouched
 from genlit.errors import GenlitError
+from genlit.families.sampling import BLOCK
 from genlit.loading import load
 from genlit.metrics.capabilities.means import blocks, counted
 from genlit.metrics.sets import Pictures, opened
 from genlit.model import GenerativeModel
-from genlit.sampling import BLOCK
 
 SPLITS = ("train", "val", "test")
 

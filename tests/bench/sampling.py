@@ -9,7 +9,7 @@ from itertools import islice
 
 import torch
 
-from genlit.autoregressive import Autoregressive, Conditional
+from genlit.families.autoregressive import Autoregressive, Conditional
 from genlit.models import NADE, DiagonalBiLSTM, GatedPixelCNN, PixelCNN, RowLSTM
 
 SHAPE, BATCH, PIXELS = (1, 28, 28), 64, 14

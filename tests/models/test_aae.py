@@ -156,7 +156,9 @@ def fitted(prior: str, epochs: int, **options) -> tuple[AAE, Tensor, float]:
     return model, model.encode(x[1400:]), before
 
 
-@pytest.mark.parametrize(("prior", "limit"), [("gaussian", 0.02), ("swiss-roll", 0.08)])
+@pytest.mark.parametrize(
+    ("prior", "limit"), [("gaussian", 0.02), ("mixture", 0.02), ("swiss-roll", 0.08), ("uniform", 0.08)]
+)
 def test_codes_come_to_be_distributed_as_the_prior(prior: str, limit: float):
     model, codes, before = fitted(prior, epochs=40)
     after = mmd(codes, model.prior(1000, torch.device("cpu")))

@@ -5,10 +5,9 @@ import math
 import pytest
 import torch
 
-from genlit.autoregressive import Autoregressive
 from genlit.errors import GenlitError
-from genlit.models.gatedpixelcnn import GatedPixelCNN, GatedStack
-from genlit.nn.incremental import incremental
+from genlit.families.autoregressive import Autoregressive
+from genlit.models.gatedpixelcnn import GatedPixelCNN
 from tests.pixels import every, reached, scrambled
 
 SHAPES = [((1, 3, 3), 2), ((1, 2, 4), 2), ((1, 2, 2), 3), ((3, 1, 2), 2), ((2, 2, 1), 3), ((1, 1, 1), 5)]
@@ -99,22 +98,6 @@ def test_it_learns_distributions_to_their_entropy(side: int, classes: int):
         (p * model.nll(images, labels)).sum().backward()
         optimiser.step()
     assert 0 <= -(p * model.log_prob(images, labels)).sum().item() - entropy <= 5e-3
-
-
-# The stack by itself
-
-
-def test_the_stack_maps_any_input_pixel_by_pixel_as_whole():
-    torch.manual_seed(0)
-    stack, codes = GatedStack(5, 7, 6, 3).double(), torch.randn(2, 5, 4, 3, dtype=torch.float64)
-    with torch.no_grad():
-        whole = stack(codes)
-        with incremental(stack, codes) as cursor:
-            for row in range(4):
-                for column in range(3):
-                    cursor.row, cursor.column = row, column
-                    torch.testing.assert_close(stack(codes)[:, :, 0, 0], whole[:, :, row, column])
-    assert whole.shape == (2, 7, 4, 3)
 
 
 # Options

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genlit.autoregressive import Autoregressive
 from genlit.errors import GenlitError
+from genlit.families.autoregressive import Autoregressive
 from genlit.losses.likelihood import bits_per_dim
 from genlit.models.pixelcnn import PixelCNN
 from tests.pixels import every, fit, reached, scrambled

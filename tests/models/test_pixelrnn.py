@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from genlit.autoregressive import Autoregressive
 from genlit.errors import GenlitError
+from genlit.families.autoregressive import Autoregressive
 from genlit.models.diagonalbilstm import DiagonalBiLSTM
 from genlit.models.rowlstm import RowLSTM
 from tests.pixels import every

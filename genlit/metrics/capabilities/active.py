@@ -1,11 +1,9 @@
 """How many codes say something of the images."""
 
-import torch
-
 from genlit.capabilities import Encodes, HasPrior
 from genlit.data import Source
-from genlit.engine.processes import gather
-from genlit.metrics.capabilities.means import blocks, counted
+from genlit.metrics.capabilities.codes import codes
+from genlit.metrics.capabilities.means import protocol
 from genlit.metrics.measure import Measure
 
 ACTIVE = 1e-2  # in units of a standard normal prior's variance
@@ -29,11 +27,6 @@ def active_units(model: Encodes, source: Source, split: str, limit: int = 10_000
     """
     if not isinstance(model, HasPrior):
         return []
-    n = counted(source, split, limit)
-    own = [
-        model.encode(batch["image"])[(positions < n).to(model.device)].cpu()
-        for batch, positions in blocks(source, split, n, model.device, seed)
-    ]
-    codes = torch.cat([part for share in gather(own) for part in share]).double()
-    protocol = ".".join(filter(None, ["codes", source.binarize, f"n{n}", split]))
-    return [Measure(f"active-units/{protocol}", float((codes.var(0, correction=0) > ACTIVE).sum()), n)]
+    found = codes(model, source, split, limit, seed=seed)["codes"].astype(float)
+    n = len(found)
+    return [Measure(f"active-units/{protocol(source, n, split, 'codes')}", float((found.var(0) > ACTIVE).sum()), n)]

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from genlit.capabilities import Classifies
 from genlit.data import Source
-from genlit.metrics.capabilities.means import per_image
+from genlit.metrics.capabilities.means import per_image, protocol
 from genlit.metrics.measure import Measure
 
 
@@ -34,5 +34,5 @@ def classification_error(
         return {"error": (model.classify(batch["image"]).argmax(1) != batch["label"]).float()}
 
     values, n = per_image(wrong, source, split, model.device, limit=limit, seed=seed)
-    protocol = ".".join(filter(None, [source.binarize, f"n{n}", split]))
-    return [Measure(f"classification-error/{protocol}", values["error"], n)]
+    of = protocol(source, n, split)
+    return [Measure(f"classification-error/{of}", values["error"], n)]

@@ -5,6 +5,7 @@ from lightning.fabric.utilities import move_data_to_device
 
 from genlit.data import Source
 from genlit.engine.clock import untouched
+from genlit.metrics.capabilities.means import protocol
 from genlit.metrics.measure import Measure
 from genlit.model import GenerativeModel
 
@@ -17,8 +18,6 @@ def held_out_terms(model: GenerativeModel, source: Source, split: str) -> list[M
         for index, batch in enumerate(source.loader(split)):
             model.examine(move_data_to_device(batch, model.device), index, source)
             n += len(next(iter(batch.values())))
-    protocol = ".".join(filter(None, [source.binarize, f"n{n}", split]))
+    of = protocol(source, n, split)
     terms = {name.removeprefix("val/"): value for name, value in model.examined().items()}
-    return [
-        Measure(f"{name}.{protocol}", value, n) for name, value in terms.items() if name.split("/")[0] in model.players
-    ]
+    return [Measure(f"{name}.{of}", value, n) for name, value in terms.items() if name.split("/")[0] in model.players]

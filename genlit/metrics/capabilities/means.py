@@ -14,7 +14,7 @@ from genlit.data import Source
 from genlit.engine.clock import reseed, untouched
 from genlit.engine.processes import gather, rank, world_size
 from genlit.errors import GenlitError
-from genlit.sampling import BLOCK  # rows per pass, too: no batch size changes a draw or a rounding
+from genlit.families.sampling import BLOCK  # rows per pass, too: no batch size changes a draw or a rounding
 
 
 class PerImage:
@@ -133,6 +133,11 @@ def per_image(
     for batch, positions in blocks(source, split, means.n, device, seed):
         means.update(measure(batch), positions)
     return means.compute(), means.n
+
+
+def protocol(source: Source, n: int, split: str, what: str = "") -> str:
+    """The part of a measure's name that says of what it is: `codes.dynamic.n2000.test`."""
+    return ".".join(filter(None, [what, source.binarize, f"n{n}", split]))
 
 
 def _mean(name: str, pairs: np.ndarray, n: int) -> float:

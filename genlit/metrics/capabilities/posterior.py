@@ -9,12 +9,13 @@ from torch import Tensor
 from genlit.capabilities import Encodes, HasPrior
 from genlit.data import Source
 from genlit.engine.clock import derive
-from genlit.engine.processes import gather
 from genlit.errors import GenlitError
-from genlit.metrics.capabilities.means import blocks, counted
+from genlit.metrics.capabilities.codes import codes
+from genlit.metrics.capabilities.means import protocol
 from genlit.metrics.measure import Measure
 
 CHUNK = 1024  # codes against codes at a time
+WIDTHS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # of the kernels, in units of the prior's mean squared distance
 
 
 def aggregated_posterior(
@@ -37,26 +38,26 @@ def aggregated_posterior(
     """
     if not isinstance(model, HasPrior):
         return []
-    n = counted(source, split, limit)
-    own = [
-        model.encode(batch["image"], sampled=True)[(positions < n).to(model.device)].cpu()
-        for batch, positions in blocks(source, split, n, model.device, seed)
-    ]
-    codes = torch.cat([part for share in gather(own) for part in share])
+    drawn = torch.from_numpy(codes(model, source, split, limit, seed=seed, sampled=True)["codes"])
+    n = len(drawn)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive("prior", seed))
         prior = model.prior(n, torch.device("cpu"))
-    protocol = ".".join(filter(None, ["codes", source.binarize, f"n{n}", split]))
-    return [Measure(f"mmd/{protocol}", mmd(codes, prior), n)]
+    of = protocol(source, n, split, "codes")
+    return [Measure(f"mmd/{of}", mmd(drawn, prior), n)]
 
 
 def mmd(codes: Tensor, prior: Tensor, std: float = 1.0) -> float:
     """Unbiased MMD² = Σ_{i≠j} k(zᵢ, zⱼ) / n (n − 1) + Σ_{i≠j} k(z′ᵢ, z′ⱼ) / m (m − 1) − 2 Σ k(zᵢ, z′ⱼ) / n m.
 
-    k(z, z′) = C / (C + ‖z − z′‖²) with C = 2 d σ². About 0, of either sign, when the aggregated posterior
-    ∫ q(z|x) p(x) dx is the prior; the codes must then be draws from q(z|x), not its means. In float64, whatever the
-    order of the codes. Tolstikhin et al. 2018, "Wasserstein Auto-Encoders", algorithm 2 and section 4,
-    https://arxiv.org/abs/1711.01558
+    k(z, z′) is the mean of C / (C + ‖z − z′‖²) over seven widths, C = 2 d σ² s with s from 0.1 to 10: narrow kernels
+    see the fine structure of a prior, wide ones where its mass lies. About 0, of either sign, when the aggregated
+    posterior ∫ q(z|x) p(x) dx is the prior; the codes must then be draws from q(z|x), not its means. In float64,
+    whatever the order of the codes.
+
+    Tolstikhin et al. 2018, "Wasserstein Auto-Encoders", algorithm 2 and section 4, https://arxiv.org/abs/1711.01558,
+    with one width; several: Gretton et al. 2012, "A Kernel Two-Sample Test", section 2.2, and Li et al. 2015,
+    "Generative Moment Matching Networks", section 3, https://arxiv.org/abs/1502.02761
 
     Args:
         codes: z, one of every image, (n, d).
@@ -85,4 +86,8 @@ def _within(points: Tensor, scale: float) -> float:
 
 def _total(a: Tensor, b: Tensor, scale: float) -> float:
     parts = (torch.cdist(x, y).square() for x in a.split(CHUNK) for y in b.split(CHUNK))
-    return math.fsum((scale / (scale + squares)).sum().item() for squares in parts)
+    return math.fsum(_kernel(squares, scale).sum().item() for squares in parts)
+
+
+def _kernel(squares: Tensor, scale: float) -> Tensor:
+    return sum(1 / (1 + squares / (scale * width)) for width in WIDTHS) / len(WIDTHS)

@@ -1,41 +1,14 @@
 """What codes know of labels that their model never saw: the accuracy of a linear classifier on them."""
 
-import numpy as np
-import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from genlit.capabilities import Encodes
 from genlit.data import Source
-from genlit.engine.processes import gather
-from genlit.metrics.capabilities.means import blocks, counted
+from genlit.metrics.capabilities.codes import codes
+from genlit.metrics.capabilities.means import protocol
 from genlit.metrics.measure import Measure
-
-Columns = dict[str, np.ndarray]
-
-
-def codes(model: Encodes, source: Source, split: str, limit: int | None = None, *, seed: int = 0) -> Columns:
-    """The best code of each of a split's first rows under `codes`, float32 (N, K); labels are int64 (N,).
-
-    Args:
-        model: encodes.
-        source: of the images.
-        split: a split of it.
-        limit: at most this many rows.
-        seed: of the binarisation.
-
-    Raises:
-        GenlitError: there is no such row.
-    """
-    n, own = counted(source, split, limit), []
-    for batch, positions in blocks(source, split, n, model.device, seed):
-        columns = {"codes": model.encode(batch["image"]).float(), "position": positions}
-        own.append(columns | ({"label": batch["label"]} if "label" in batch else {}))
-    parts = [part for share in gather([{k: v.cpu() for k, v in each.items()} for each in own]) for part in share]
-    columns = {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
-    rows = np.argsort(columns.pop("position"))[:n]
-    return {name: column[rows] for name, column in columns.items()}
 
 
 def linear_probe(model: Encodes, source: Source, split: str, limit: int = 10_000, *, seed: int = 0) -> list[Measure]:
@@ -63,6 +36,6 @@ def linear_probe(model: Encodes, source: Source, split: str, limit: int = 10_000
         return []
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(seen["codes"], seen["label"])
     n = len(other["codes"])
-    protocol = ".".join(filter(None, ["codes", source.binarize, f"n{n}", split]))
+    of = protocol(source, n, split, "codes")
     accuracy = float(probe.score(other["codes"], other["label"]))
-    return [Measure(f"linear-probe/{protocol}", accuracy, n, {"n_train": len(seen["codes"])})]
+    return [Measure(f"linear-probe/{of}", accuracy, n, {"n_train": len(seen["codes"])})]

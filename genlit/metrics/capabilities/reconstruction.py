@@ -7,7 +7,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 
 from genlit.capabilities import Reconstructs
 from genlit.data import Source
-from genlit.metrics.capabilities.means import per_image
+from genlit.metrics.capabilities.means import per_image, protocol
 from genlit.metrics.measure import Measure
 
 WINDOW = 11  # pixels: the side of SSIM's window
@@ -64,5 +64,5 @@ def reconstructions(
         return similarities(model.reconstruct(batch["image"]), batch["image"])
 
     values, n = per_image(measure, source, split, model.device, limit=limit, seed=seed)
-    protocol = ".".join(filter(None, ["reconstruction", source.binarize, f"n{n}", split]))
-    return [Measure(f"{name}/{protocol}", value, n) for name, value in values.items()]
+    of = protocol(source, n, split, "reconstruction")
+    return [Measure(f"{name}/{of}", value, n) for name, value in values.items()]

@@ -57,6 +57,6 @@ def test_a_collapsed_vae_has_none():
 
 def test_codes_without_a_prior_have_no_unit():
     class Encoder:
-        encode = staticmethod(lambda images: images.flatten(1))
+        encode = staticmethod(lambda images, sampled: images.flatten(1))
 
     assert active_units(Encoder(), Digits(), "test") == []

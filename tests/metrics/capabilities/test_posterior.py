@@ -5,7 +5,7 @@ import torch
 
 from genlit.data import Digits
 from genlit.errors import GenlitError
-from genlit.metrics.capabilities.posterior import CHUNK, aggregated_posterior, mmd
+from genlit.metrics.capabilities.posterior import CHUNK, WIDTHS, aggregated_posterior, mmd
 
 
 def normal(n, seed, d=8):
@@ -14,10 +14,10 @@ def normal(n, seed, d=8):
 
 def naive(z, drawn, std=1.0):
     scale = 2 * z.shape[1] * std**2
-    a, b, c = (
-        scale / (scale + (x[:, None].double() - y[None].double()).square().sum(2))
-        for x, y in ((z, z), (drawn, drawn), (z, drawn))
+    squares = (
+        (x[:, None].double() - y[None].double()).square().sum(2) for x, y in ((z, z), (drawn, drawn), (z, drawn))
     )
+    a, b, c = (torch.stack([s * scale / (s * scale + d2) for s in WIDTHS]).mean(0) for d2 in squares)
     (n, m), off = c.shape, lambda k: k.sum() - k.diagonal().sum()
     return (off(a) / (n * (n - 1)) + off(b) / (m * (m - 1)) - 2 * c.mean()).item()
 

@@ -7,7 +7,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from genlit.data import Digits, Npz
-from genlit.metrics.capabilities.probe import codes, linear_probe
+from genlit.metrics.capabilities.codes import codes
+from genlit.metrics.capabilities.probe import linear_probe
 
 
 class Coder:
@@ -16,7 +17,10 @@ class Coder:
     device = torch.device("cpu")
 
     def __init__(self, encode):
-        self.encode = encode
+        self.function = encode
+
+    def encode(self, images, *, sampled=False):
+        return self.function(images)
 
 
 PIXELS = Coder(lambda images: images.flatten(1))

@@ -2,18 +2,16 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from itertools import product
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from genlit.engine.clock import derive
+from genlit.families.sampling import FromDraws
 from genlit.losses.likelihood import bits_per_dim
 from genlit.model import Batch, GenerativeModel, Turn
-from genlit.nn.incremental import incremental
 from genlit.nn.levels import Levels
-from genlit.sampling import FromDraws
 
 ROWS = 1024  # images that are completed at once
 Conditional = tuple[int, Tensor]  # a position in the flattened image, and its logits (B, outputs)
@@ -75,7 +73,7 @@ class Autoregressive(FromDraws, GenerativeModel):
         with self.evaluation():
             known = labels is None or bool(self.classes)
             self.require("labels", "given", known, "left out: this model knows no classes")
-            return -self.nll(self.pixels.check(images.to(self.dtype)), labels)
+            return -self.nll(self.pixels.check(self.here(images)), labels)
 
     # Drawing
 
@@ -110,7 +108,7 @@ class Autoregressive(FromDraws, GenerativeModel):
         self.require_counts(particles=particles)
         with self.evaluation():
             observed = mask.to(self.device).bool().expand_as(images)
-            known = self.pixels.check(torch.where(observed, images.to(self.device, self.dtype), -1.0))
+            known = self.pixels.check(torch.where(observed, self.here(images), -1.0))
             mixed = bool(self.classes) and label is None
             copies = particles if mixed or self._looks_ahead(observed) else 1
             draws, noise = self._draws(0, len(images) * copies, seed).to(known), _gumbel(len(images), copies, seed)
@@ -151,45 +149,6 @@ class Autoregressive(FromDraws, GenerativeModel):
     def _looks_ahead(self, observed: Tensor) -> bool:
         """Whether some image has a pixel observed that comes after one that is not."""
         return looks_ahead(observed, self.order())
-
-
-class PixelByPixel(Autoregressive):
-    """An autoregressive model by rows whose `network` can be evaluated at one pixel: its layers remember the others.
-
-    The network maps (B, C, H, W) to (B, C · outputs, H, W), a channel's logits side by side.
-
-    Args:
-        shape: (C, H, W); channels are drawn in their order at each pixel.
-        levels: values that a pixel's channel can take: 2 (-1 and 1), up to 256.
-        width: h, channels for each of the C colours.
-    """
-
-    def __init__(
-        self,
-        shape: tuple[int, int, int],
-        *,
-        levels: int = 2,
-        width: int = 16,
-        lr: float | dict[str, float] = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        **engine,
-    ):
-        super().__init__(shape, lr=lr, betas=betas, **engine)
-        self.require_counts(width=width)
-        self.require("levels", levels, 2 <= levels <= 256, "from 2 to 256")
-        self.levels, self.width = levels, width * self.shape[0]
-
-    def logits(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        output = self.network(images, labels) if self.classes else self.network(images)
-        return output.unflatten(1, (self.shape[0], -1)).transpose(1, 2)
-
-    def conditionals(self, canvas: Tensor, labels: Tensor | None = None) -> Iterator[Conditional]:
-        channels, height, width = self.shape
-        with incremental(self.network, canvas) as cursor:
-            for row, column in product(range(height), range(width)):
-                cursor.row, cursor.column = row, column
-                for channel in range(channels):  # each channel's logits follow from those before it
-                    yield (channel * height + row) * width + column, self.logits(canvas, labels)[:, :, channel, 0, 0]
 
 
 def shuffled(n: int, seed: int, which: int = 0) -> list[int]:

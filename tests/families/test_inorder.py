@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from genlit.autoregressive import Autoregressive
-from genlit.models.fvsbn import FVSBN, InOrder
+from genlit.families.autoregressive import Autoregressive
+from genlit.families.inorder import InOrder
+from genlit.models.fvsbn import FVSBN
 from genlit.models.nade import NADE
 from tests.pixels import every, reached, scrambled
 

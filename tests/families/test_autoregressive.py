@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from genlit.autoregressive import Autoregressive
 from genlit.errors import GenlitError
+from genlit.families.autoregressive import Autoregressive
 from genlit.models.gatedpixelcnn import GatedPixelCNN
 from genlit.models.pixelcnn import PixelCNN
 from tests.pixels import every, scrambled

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from genlit.capabilities import Interpolates, Samples
+from genlit.families.sampling import BLOCK, FromDraws, FromPrior
 from genlit.model import GenerativeModel
-from genlit.sampling import BLOCK, FromDraws, FromPrior
 
 
 class Echo(FromPrior, GenerativeModel):
