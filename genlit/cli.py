@@ -105,6 +105,7 @@ def evaluate(names: tuple[str, ...], images: str | None, against: str | None, **
 @verbs.command()
 @click.argument("run")
 @click.option("-n", "--count", default=64, show_default=True, help="How many images.")
+@click.option("--label", metavar="CLASS", help="Draw from this class alone, by its name in the data.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the draws.")
 @click.option("--out", default=None, help="Folder for the pictures; by default `samples` in the run's.")
 @SPLIT

@@ -1,5 +1,7 @@
 """Seeded samples for models that decode draws."""
 
+from inspect import signature
+
 import torch
 from torch import Tensor
 
@@ -23,8 +25,13 @@ class FromDraws:
         """n images of a seed's endless row, from the `start`-th on; the i-th is the same for every n and start.
 
         Passes are always full, so at one batch size even the rounding does not depend on n. What the model is
-        conditioned on, if on anything, goes to `decode`.
+        conditioned on, if on anything, goes to `decode`: a `label`, say.
+
+        Raises:
+            GenlitError: nothing of this model depends on that.
         """
+        for key, value in condition.items():
+            self.require(key, value, key in signature(self.decode).parameters, f"left out: this model knows no {key}")
         with self.evaluation():
             whole = -(-n // batch_size) * batch_size
             return self._images(self._draws(start, start + whole, seed), batch_size, **condition)[:n]

@@ -17,13 +17,14 @@ class MADE(Autoregressive):
     """p(x) = Π_d p(x_d | x_<d) of binary images, all conditionals by one pass of an autoencoder with masked weights.
 
     A mask gives every pixel its rank and every hidden unit a degree m; weights stay where unit k may see unit j:
-    m(k) ≥ m(j) up to the last hidden layer, rank(d) > m(k) into the output. Of K masks each iteration trains the next,
+    m(k) ≥ m(j) up to the last hidden layer, rank(d) > m(k) into the output, rank(d) > rank(e) for the connections from
+    the input straight to the output. Of K masks each iteration trains the next,
     and p(x) = (1/K) Σ_k p_k(x): a mask is drawn for a whole image, as a class is.
 
     Germain et al. 2015, "MADE: Masked Autoencoder for Distribution Estimation", eqs. 12 and 13 and algorithm 1,
     https://arxiv.org/abs/1502.03509
 
-    Departs from the paper: Adam, pixels of -1 and 1, no connections from the input straight to the output.
+    Departs from the paper: Adam, pixels of -1 and 1.
 
     Args:
         shape: (C, H, W).
@@ -85,13 +86,13 @@ class MADE(Autoregressive):
     def conditionals(self, canvas: Tensor, labels: Tensor | None = None) -> Iterator[Conditional]:
         """Gives each position's logits in the order of one mask, from a running sum of the first layer's inputs."""
         mask = 0 if labels is None else int(labels[0])
-        (first, bias), *middle, (last, offset) = self.network.masked(mask)
+        (first, bias), *middle, (last, offset), (straight, _) = self.network.masked(mask)
         pixels, columns, running = canvas.flatten(1), first.T.contiguous(), bias.expand(len(canvas), -1)
         for d in self.order(mask):
             h = torch.relu(running)
             for weight, shift in middle:
                 h = torch.relu(linear(h, weight, shift))
-            yield d, linear(h, last[d : d + 1], offset[d : d + 1])
+            yield d, linear(h, last[d : d + 1], offset[d : d + 1]) + linear(pixels, straight[d : d + 1])
             running = torch.addcmul(running, pixels[:, d : d + 1], columns[d])
 
     def _looks_ahead(self, observed: Tensor) -> bool:
@@ -109,7 +110,7 @@ class MADE(Autoregressive):
 
 
 class MaskedMLP(nn.Module):
-    """Affine layers with ReLU between them, D to D, whose weights are masked by the degrees of their units.
+    """Affine layers with ReLU between them, D to D, and a linear map beside them, masked by the degrees of their units.
 
     Args:
         widths: D, then the hidden layers'.
@@ -120,19 +121,24 @@ class MaskedMLP(nn.Module):
         super().__init__()
         self.widths = widths
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise((*widths, widths[0])))
+        self.straight = nn.Linear(widths[0], widths[0], bias=False)
+        nn.init.zeros_(self.straight.weight)
         self.register_buffer("degrees", torch.stack([torch.cat(layers) for layers in degrees]))
 
     def forward(self, x: Tensor, mask: int) -> Tensor:
-        *hidden, (weight, bias) = self.masked(mask)
+        *hidden, (weight, bias), (straight, _) = self.masked(mask)
+        h = x
         for below, shift in hidden:
-            x = torch.relu(linear(x, below, shift))
-        return linear(x, weight, bias)
+            h = torch.relu(linear(h, below, shift))
+        return linear(h, weight, bias) + linear(x, straight)
 
     def masked(self, mask: int) -> list[tuple[Tensor, Tensor]]:
-        """Each layer's weights W ⊙ M and bias."""
+        """Each layer's weights W ⊙ M and bias, at last those of the linear map, which has none."""
         ranks, *hidden = layers = self.degrees[mask].split(self.widths)
-        seen = [m[:, None] >= below for below, m in pairwise(layers)] + [ranks[:, None] > hidden[-1]]
-        return [(torch.where(kept, f.weight, 0.0), f.bias) for f, kept in zip(self.layers, seen, strict=True)]
+        seen = [m[:, None] >= below for below, m in pairwise(layers)]
+        seen += [ranks[:, None] > hidden[-1], ranks[:, None] > ranks]
+        maps = [*self.layers, self.straight]
+        return [(torch.where(kept, f.weight, 0.0), f.bias) for f, kept in zip(maps, seen, strict=True)]
 
     def ranks(self, mask: int) -> Tensor:
         """The place of each input in a mask's order, (D,)."""

@@ -5,19 +5,21 @@ from pathlib import Path
 
 from torch import Tensor
 
-from genlit import config, runs
+from genlit import runs
 from genlit.capabilities import Samples, Translates, require
+from genlit.data import Source
 from genlit.errors import GenlitError
 from genlit.files import write
 from genlit.loading import load
 from genlit.logging.media import png, side_by_side, single, to_pil
-from genlit.verbs.trained import watched
+from genlit.verbs.trained import data_of, watched
 
 
 def sample(
     run: str,
     *,
     count: int = 64,
+    label: str | None = None,
     seed: int = 0,
     out: str | None = None,
     split: str = "test",
@@ -27,7 +29,7 @@ def sample(
     """Writes `count` samples, or translations of held-out images, as PNGs with a grid; returns their folder.
 
     Raises:
-        GenlitError: the model can do neither.
+        GenlitError: the model can do neither, or knows no classes or not the one whose name is `label`.
     """
     if count < 1:
         raise GenlitError(f"--count: {count} images cannot be written; ask for at least 1")
@@ -37,12 +39,23 @@ def sample(
     run_folder = path.parent.parent if path.parent.name == "checkpoints" else path.parent
     folder = Path(out) if out else run_folder / "samples"
     if isinstance(model, Samples):
-        save(folder, watched(model).sample(count, seed=seed))
+        condition = {} if label is None else {"label": class_of(label, data_of(path))}
+        save(folder, watched(model).sample(count, seed=seed, **condition))
     else:
-        settings = config.parse([path.parent.parent / "config.yaml"], [])
-        translations(folder, model, config.source(settings).first(count, model.device, split))
+        translations(folder, model, data_of(path).first(count, model.device, split))
     print(folder)
     return folder
+
+
+def class_of(name: str, source: Source) -> int:
+    """The number of a class by its name in the data.
+
+    Raises:
+        GenlitError: the data have no such class.
+    """
+    if name not in source.classes:
+        raise GenlitError(f"--label: there is no class {name}: the data's are {', '.join(source.classes)}")
+    return source.classes.index(name)
 
 
 def save(folder: Path, images: Tensor) -> None:

@@ -58,6 +58,11 @@ def trained(run: str, device: str, trust: tuple[str, ...]) -> Trained:
     return Trained(path, folder, model, config.source(settings), settings)
 
 
+def data_of(path: Path) -> Source:
+    """The data of a checkpoint's run."""
+    return config.source(config.parse([path.parent.parent / "config.yaml"], []))
+
+
 def watched(model: GenerativeModel) -> GenerativeModel:
     """The model, which shows on a terminal how far it is where it draws pixel by pixel."""
     model.watch = _bar

@@ -17,6 +17,7 @@ EXPERIMENTS = {
     "dynamic": "model: {name: VAE, hidden: [8], latent: 3}\ndata: {name: Digits, size: 8, binarize: dynamic}\n",
     "larger": "model: {name: VAE, hidden: [8], latent: 3}\ndata: {name: Digits, size: 9, binarize: threshold}\n",
     "quadrants": "model: {name: QuadrantNetwork, hidden: [8]}\ndata: {name: Digits, size: 8, binarize: threshold}\n",
+    "labels": "model: {name: CVAE, hidden: [8], latent: 3}\ndata: {name: Digits, size: 8, binarize: threshold}\n",
     "game": "model: {name: DCGAN, width: 2}\ndata: {name: Digits, size: 16}\n",
     "ring": "model: {name: VAE, likelihood: gaussian, hidden: [4]}\ndata: {name: Ring}\n",
 }

@@ -1,14 +1,37 @@
 """Which models `genlit sample` draws from."""
 
 import pytest
+from PIL import Image
 
 from genlit.errors import GenlitError
+from genlit.loading import load
+from genlit.logging.media import to_pil
 from tests.verbs.conftest import command
 
 
 def test_pixel_by_pixel(trained_run, tmp_path):
     command("sample", trained_run("pixels"), "-n", 3, "--out", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["00000.png", "00001.png", "00002.png", "grid.png"]
+
+
+def test_one_class_alone(trained_run, tmp_path):
+    run = trained_run("labels")
+    command("sample", run, "-n", 3, "--label", "7", "--out", tmp_path)
+    expected = to_pil(load(run).sample(3, label=7))
+    assert Image.open(tmp_path / "grid.png").tobytes() == expected.tobytes()
+    assert expected.tobytes() != to_pil(load(run).sample(3, label=6)).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("run", "label", "said"),
+    [
+        ("labels", "seven", "--label: there is no class seven: the data's are 0, 1"),
+        ("codes", "7", "model.label is 7: it must be left out: this model knows no label"),
+    ],
+)
+def test_a_class_that_is_none_is_refused(trained_run, run, label, said):
+    with pytest.raises(GenlitError, match=said):
+        command("sample", trained_run(run), "--label", label)
 
 
 @pytest.mark.parametrize(
