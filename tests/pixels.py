@@ -3,12 +3,20 @@
 from copy import deepcopy
 
 import torch
+from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.autograd.functional import jacobian
 from torch.optim import LBFGS
 
 from genlit.families.autoregressive import Autoregressive
 from genlit.nn.levels import Levels
+
+
+def binary_digits() -> tuple[Tensor, Tensor]:
+    """scikit-learn's digits, every fifth for the test."""
+    pixels = torch.tensor(load_digits().data > 7.5).double() * 2 - 1
+    images, test = pixels.view(-1, 1, 8, 8), torch.arange(len(pixels)) % 5 == 0
+    return images[~test], images[test]
 
 
 def every(shape: tuple[int, int, int], levels: int = 2) -> Tensor:

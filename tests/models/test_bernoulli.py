@@ -4,19 +4,11 @@ import math
 
 import pytest
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor
 
 from genlit.errors import GenlitError
 from genlit.models.bernoulli import Bernoulli
-from tests.pixels import every
-
-
-def binary_digits() -> tuple[Tensor, Tensor]:
-    """scikit-learn's digits, every fifth for the test."""
-    pixels = torch.tensor(load_digits().data > 7.5).double() * 2 - 1
-    images, test = pixels.view(-1, 1, 8, 8), torch.arange(len(pixels)) % 5 == 0
-    return images[~test], images[test]
+from tests.pixels import binary_digits, every
 
 
 def counted(images: Tensor, **options) -> Bernoulli:
@@ -34,13 +26,6 @@ def nats(model: Bernoulli, images: Tensor) -> float:
 
 
 # Exact likelihoods
-
-
-def test_the_ladder_on_digits():
-    train, test = binary_digits()
-    model = counted(train)
-    assert nats(model, train) == pytest.approx(25.0825885, abs=1e-6)
-    assert nats(model, test) == pytest.approx(25.2791159, abs=1e-6)
 
 
 def test_maximum_likelihood_costs_the_pixels_entropies():

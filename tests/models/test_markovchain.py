@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import pytest
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor
 
 from genlit.errors import GenlitError
@@ -29,14 +28,6 @@ def nats(model: MarkovChain, images: Tensor) -> float:
 
 
 # Exact likelihoods
-
-
-def test_the_ladder_on_digits():
-    pixels = torch.tensor(load_digits().data > 7.5).double() * 2 - 1
-    images, test = pixels.view(-1, 1, 8, 8), torch.arange(len(pixels)) % 5 == 0
-    model = counted(images[~test])
-    assert nats(model, images[~test]) == pytest.approx(23.9935635, abs=1e-6)
-    assert nats(model, images[test]) == pytest.approx(24.2497552, abs=1e-6)
 
 
 @pytest.mark.parametrize("laplace", [0.0, 1.0])
