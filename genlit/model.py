@@ -95,6 +95,8 @@ class GenerativeModel(Engine):
         self.require_counts(accumulate=accumulate)
         self.require("decay", decay, not decay or 0 <= decay[0] < decay[1], "null or [start, end] with start < end")
         self.require("lr", lr, None not in self.lr.values(), f"a rate for each of {', '.join(self.players)}")
+        for key, value in {"clip": clip, "decay": decay, "warmup": warmup or None}.items():
+            self.require(key, value, value is None or bool(self.players), "left out: this model minimises nothing")
         self.require("ema", ema, ema is None or ema > 0, "above 0, or null")
         self.require("ema", ema, not ema or bool(self.averaged), "null: this model names no `averaged` networks")
 

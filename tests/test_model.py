@@ -11,6 +11,7 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from torch import nn
 
 from genlit.errors import GenlitError
+from genlit.models import Bernoulli
 from tests.games import Game, digits, train
 
 
@@ -201,6 +202,12 @@ def test_a_turn_of_an_unknown_player_or_term_is_refused(tmp_path, turn, sentence
 
     with pytest.raises(GenlitError, match=sentence):
         train(Stranger(), tmp_path)
+
+
+@pytest.mark.parametrize("option", [{"clip": 1.0}, {"decay": (1, 2)}, {"warmup": 5}])
+def test_what_only_players_use_is_refused_without_one(option):
+    with pytest.raises(GenlitError, match="left out: this model minimises nothing"):
+        Bernoulli((1, 2, 2), **option)
 
 
 def test_every_parameter_belongs_to_one_player(tmp_path):
