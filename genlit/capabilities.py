@@ -72,18 +72,27 @@ class Classifies(Protocol):
 
 @runtime_checkable
 class HasDensity(Protocol):
-    """Gives log p(x), (B,), in nats: of `levels` equally spaced values, or a density in x's units where it is None."""
+    """Gives log p(x), (B,), in nats: of `levels` equally spaced values, or a density in x's units where it is None.
+
+    Where `given` says what of an image is known, log p is of the rest.
+    """
 
     levels: int | None
+    given: str
 
     def log_prob(self, images: Tensor) -> Tensor: ...
 
 
 @runtime_checkable
 class Bounds(Protocol):
-    """Bounds log p(x) from below, (B,), in nats, the tighter the more draws `k`; `levels` as in HasDensity."""
+    """Bounds log p(x) from below, (B,), in nats, the tighter the more draws `k` unless it never `tightens`.
+
+    `levels` and `given` are as in HasDensity.
+    """
 
     levels: int | None
+    given: str
+    tightens: bool
 
     def bound(self, images: Tensor, k: int = 1) -> Tensor: ...
 

@@ -16,7 +16,7 @@ update, so `turns` reads like the paper's algorithm. The engine does the rest: g
 averaging over processes, accumulation, clipping, rates, moving averages, logging and the clock.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar
 
@@ -60,6 +60,8 @@ class GenerativeModel(Engine):
     needs: ClassVar[tuple[str, ...]] = ("image",)  # what a batch must hold
     averaged: ClassVar[tuple[str, ...]] = ()  # the sub-modules that the moving average follows
     firsts: ClassVar[int] = 0  # training images that `begin_at` is shown
+    given: ClassVar[str] = ""  # what of an image its likelihood takes as known: "1-quadrant"
+    tightens: ClassVar[bool] = True  # whether its bound depends on the number of draws
     unlabelled: ClassVar[bool] = False  # whether it takes labels of -1, unknown
     lacks: ClassVar[dict[str, str]] = {}  # why it cannot do what others can: {"sample": "it has no prior; train a VAE"}
 
@@ -183,15 +185,22 @@ class GenerativeModel(Engine):
 
     # What a model's constructor may use
 
-    def require_counts(self, **counts: int) -> None:
-        """Refuses a count below 1, by its key."""
+    def require_counts(self, **counts: int | tuple[int, ...]) -> None:
+        """Refuses a count below 1, alone or among several, by its key."""
         for key, count in counts.items():
-            self.require(key, count, count >= 1, "at least 1")
+            each = {f"{key}.{i}": one for i, one in enumerate(count)} if isinstance(count, Sequence) else {key: count}
+            for name, one in each.items():
+                self.require(name, one, one >= 1, "at least 1")
 
     def require(self, key: str, value: Any, valid: bool, rule: str) -> None:
         """Refuses a value that is out of range, by its key."""
         if not valid:
             raise GenlitError(f"model.{key} is {value}: it must be {rule}")
+
+    def require_argument(self, name: str, value: Any, valid: bool, rule: str) -> None:
+        """Refuses a method's argument."""
+        if not valid:
+            raise GenlitError(f"{name} is {value}: it must be {rule}")
 
     def _by_player(self, key: str, value: Any) -> dict[str, Any]:
         if isinstance(value, dict):

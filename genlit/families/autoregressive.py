@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genlit.engine.clock import derive
-from genlit.families.sampling import FromDraws
+from genlit.families.sampling import FromDraws, one_of
 from genlit.losses.likelihood import bits_per_dim
 from genlit.model import Batch, GenerativeModel, Turn
 from genlit.nn.levels import Levels
@@ -23,7 +23,7 @@ class Autoregressive(FromDraws, GenerativeModel):
     A model defines `logits`, all conditionals at once; training, log p(x), sampling and completion follow. One that
     gets at the next pixel's conditional for less than all of them overrides `conditionals` too.
 
-    A model of `classes` is p(x|y), and p(x) = Σ_y p(x|y) / K.
+    A model of several `parts` is p(x) = Σ_k p_k(x) / K: its parts are the `classes` y of p(x|y), or masks.
     """
 
     players: ClassVar[dict[str, list[str]]] = {"model": ["network"]}
@@ -31,11 +31,12 @@ class Autoregressive(FromDraws, GenerativeModel):
     averaged: ClassVar[tuple[str, ...]] = ("network",)
     firsts = 64
     levels = 2
+    parts = 0
     classes = 0
     watch: Callable[[Iterable[Conditional], int], Iterable[Conditional]] = staticmethod(lambda steps, total: steps)
 
     def logits(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Logits of every x_d given those before it, (B, outputs, C, H, W): see Levels."""
+        """Logits of every x_d given those before it, (B, outputs, C, H, W): see Levels; labels (B,) tell parts."""
         raise NotImplementedError(f"{type(self).__name__} defines no logits")
 
     def conditionals(self, canvas: Tensor, labels: Tensor | None = None) -> Iterator[Conditional]:
@@ -48,9 +49,10 @@ class Autoregressive(FromDraws, GenerativeModel):
         return torch.arange(math.prod(self.shape)).view(self.shape).permute(1, 2, 0).flatten().tolist()
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
-        nll = self.nll(batch["image"], batch["label"] if self.classes else None).mean()  # given labels, of p(x|y)
+        nll = self.nll(batch["image"], batch["label"] if self.parts else None).mean()  # given labels, of p(x|y)
         yield "model", {"nll": nll}
-        self.observe("bits_per_dim", bits_per_dim(nll, math.prod(self.shape)))
+        given = "_given_label" if self.classes else ""
+        self.observe("bits_per_dim" + given, bits_per_dim(nll, math.prod(self.shape)))
 
     def begin_at(self, images: Tensor) -> None:
         """Refuses images of other values than the model knows."""
@@ -62,38 +64,39 @@ class Autoregressive(FromDraws, GenerativeModel):
         return Levels(self.levels)
 
     def nll(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """−log p(x), or of a model of classes with `labels` −log p(x|y), in nats, (B,)."""
-        if not self.classes or labels is not None:
+        """−log p(x), or of a model of parts with `labels` −log p_k(x), in nats, (B,)."""
+        if not self.parts or labels is not None:
             return self.pixels.nll(self.logits(images, labels), images)
-        given = [self.nll(images, torch.full_like(images[:, 0, 0, 0], y).long()) for y in range(self.classes)]
-        return math.log(self.classes) - torch.stack(given).neg().logsumexp(0)
+        given = [self.nll(images, torch.full_like(images[:, 0, 0, 0], k).long()) for k in range(self.parts)]
+        return math.log(self.parts) - torch.stack(given).neg().logsumexp(0)
 
     def log_prob(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """log p(x), or of a model of classes with `labels` log p(x|y), in nats, (B,)."""
         with self.evaluation():
-            known = labels is None or bool(self.classes)
-            self.require("labels", "given", known, "left out: this model knows no classes")
+            if labels is not None:
+                self.require_argument("labels", "given", bool(self.classes), "left out: this model knows no classes")
+                labels = labels.to(self.device)
             return -self.nll(self.pixels.check(self.here(images)), labels)
 
     # Drawing
 
     def draws(self, n: int, device: torch.device) -> Tensor:
-        """Uniform numbers, (n, D): one for each pixel's channel, and with classes a last one for the class."""
-        return torch.rand(n, math.prod(self.shape) + bool(self.classes), device=device)
+        """Uniform numbers, (n, D): one for each pixel's channel, and with parts a last one for the part."""
+        return torch.rand(n, math.prod(self.shape) + bool(self.parts), device=device)
 
     def decode(self, draws: Tensor, label: int | None = None) -> Tensor:
         """The images that uniform numbers draw from the conditionals, see Levels.draw; of one class, if given."""
         nothing = draws.new_zeros(len(draws), *self.shape)
-        return self._filled(nothing, nothing.bool(), draws, self._labels(draws, label))[0]
+        return self._filled(nothing, nothing.bool(), draws, self._parts(draws, label))[0]
 
     def complete(
         self, images: Tensor, mask: Tensor, *, seed: int = 0, particles: int = 32, label: int | None = None
     ) -> Tensor:
         """Images with the observed pixels as they are and the others drawn given them, (B, C, H, W).
 
-        Pixels observed before all others condition exactly. Where some come later, one of `particles` fillings is drawn
-        with odds Π p(x_d | x_<d) over the observed d (sampling importance resampling, Rubin 1987): exact as their
-        number grows.
+        Pixels observed before all others condition exactly. Where some come later, or the part is not known, one of
+        `particles` fillings is drawn in proportion to Π p(x_d | x_<d) over the observed d (sampling importance
+        resampling, Rubin 1987): exact as their number grows. An image's completion depends on no other's.
 
         Args:
             images: (B, C, H, W) in [-1, 1]; what is not observed is not read.
@@ -105,49 +108,48 @@ class Autoregressive(FromDraws, GenerativeModel):
         Raises:
             GenlitError: an observed value is none of the model's levels.
         """
-        self.require_counts(particles=particles)
+        self.require_argument("particles", particles, particles >= 1, "at least 1")
         with self.evaluation():
             observed = mask.to(self.device).bool().expand_as(images)
             known = self.pixels.check(torch.where(observed, self.here(images), -1.0))
-            mixed = bool(self.classes) and label is None
-            copies = particles if mixed or self._looks_ahead(observed) else 1
-            draws, noise = self._draws(0, len(images) * copies, seed).to(known), _gumbel(len(images), copies, seed)
-            at_once = max(1, ROWS // copies)
-            parts = zip(*(x.split(at_once) for x in (known, observed, draws.unflatten(0, (-1, copies)), noise)))
-            filled = torch.cat([self._completed(*part, label) for part in parts])
+            draws = self._draws(0, len(images) * particles, seed).to(known).unflatten(0, (-1, particles))
+            noise, filled = _gumbel(len(images), particles, seed).to(known), torch.empty_like(known)
+            weighed = self._looks_ahead(observed) | (bool(self.parts) and label is None)
+            for rows, copies in ((~weighed, 1), (weighed, particles)):
+                where = rows.nonzero()[:, 0].split(max(1, ROWS // copies))
+                for part in filter(len, where):
+                    inputs = known[part], observed[part], draws[part, :copies], noise[part, :copies]
+                    filled[part] = self._completed(*inputs, label)
             return torch.where(mask.to(images.device).bool(), images, filled.to(images))
 
     def _completed(self, known: Tensor, observed: Tensor, draws: Tensor, noise: Tensor, label: int | None) -> Tensor:
-        """One of each image's fillings by draws (B, particles, K), chosen by odds and Gumbel noise (B, particles)."""
+        """One of each image's fillings by draws (B, particles, K), by its evidence and Gumbel noise (B, particles)."""
         repeated = (x.repeat_interleave(draws.shape[1], 0) for x in (known, observed))
-        filled, odds = self._filled(*repeated, draws.flatten(0, 1), self._labels(draws.flatten(0, 1), label))
-        chosen = (odds.view(noise.shape) + noise.to(odds)).argmax(1)
+        filled, evidence = self._filled(*repeated, draws.flatten(0, 1), self._parts(draws.flatten(0, 1), label))
+        chosen = (evidence.view(noise.shape) + noise).argmax(1)
         return filled.unflatten(0, noise.shape)[torch.arange(len(known)), chosen]
 
     def _filled(self, images: Tensor, observed: Tensor, draws: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """The images with what is not observed drawn, and log Π p(x_d | x_<d) over what is, (B,)."""
         canvas = images.clone(memory_format=torch.contiguous_format)
-        values, kept, odds = canvas.view(len(canvas), -1), observed.flatten(1), draws.new_zeros(len(draws))
+        values, kept, evidence = canvas.view(len(canvas), -1), observed.flatten(1), draws.new_zeros(len(draws))
         anywhere = kept.any(0).tolist()
         for d, logits in self.watch(self.conditionals(canvas, labels), values.shape[1]):
             drawn = self.pixels.draw(logits, draws[:, d])
             if anywhere[d]:
                 drawn = torch.where(kept[:, d], values[:, d], drawn)
-                odds += self.pixels.log_prob(logits, drawn) * kept[:, d]
+                evidence += self.pixels.log_prob(logits, drawn) * kept[:, d]
             values[:, d] = drawn
-        return canvas, odds
+        return canvas, evidence
 
-    def _labels(self, draws: Tensor, label: int | None) -> Tensor | None:
-        if not self.classes:
-            self.require("label", label, label is None, "left out: this model knows no classes")
-            return None
-        within = label is None or 0 <= label < self.classes
-        self.require("label", label, within, f"one of the {self.classes} classes 0 to {self.classes - 1}")
-        drawn = (draws[:, -1] * self.classes).long().clamp(max=self.classes - 1)
-        return drawn if label is None else torch.full_like(drawn, label)
+    def _parts(self, draws: Tensor, label: int | None) -> Tensor | None:
+        """Which part each row is drawn from, (B,); None if there is only one."""
+        if label is not None:
+            self.require_argument("label", label, bool(self.classes), "left out: this model knows no classes")
+        return one_of(self.parts, draws[:, -1], label) if self.parts else None
 
-    def _looks_ahead(self, observed: Tensor) -> bool:
-        """Whether some image has a pixel observed that comes after one that is not."""
+    def _looks_ahead(self, observed: Tensor) -> Tensor:
+        """Whether an image has a pixel observed that comes after one that is not, (B,)."""
         return looks_ahead(observed, self.order())
 
 
@@ -156,9 +158,9 @@ def shuffled(n: int, seed: int, which: int = 0) -> list[int]:
     return torch.randperm(n, generator=torch.Generator().manual_seed(derive("order", seed, which))).tolist()
 
 
-def looks_ahead(observed: Tensor, order: list[int]) -> bool:
-    """Whether in an order some image (B, C, H, W) has a pixel observed that comes after one that is not."""
-    return bool((observed.flatten(1)[:, order].int().diff(dim=1) > 0).any())
+def looks_ahead(observed: Tensor, order: list[int]) -> Tensor:
+    """Whether in an order an image (B, C, H, W) has a pixel observed that comes after one that is not, (B,)."""
+    return (observed.flatten(1)[:, order].int().diff(dim=1) > 0).any(1)
 
 
 def _gumbel(n: int, m: int, seed: int) -> Tensor:

@@ -64,13 +64,13 @@ class Counted(Autoregressive):
         sums = counts.sum(0)
         return torch.where(sums > 0, counts / sums, 0.5).log().to(dtype)
 
-    def odds(self, dtype: torch.dtype) -> Tensor:
+    def log_odds(self, dtype: torch.dtype) -> Tensor:
         """The logit of the upper value, (contexts, D)."""
         lower, upper = self.table(dtype)
         return (upper - lower).clamp(-CERTAIN, CERTAIN)
 
     def logits(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        each = self.odds(images.dtype).gather(0, self.context(images.flatten(1)))
+        each = self.log_odds(images.dtype).gather(0, self.context(images.flatten(1)))
         return each.view(-1, 1, *self.shape)
 
     def nll(self, images: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -47,17 +47,24 @@ class LatentGaussian(FromPrior, GenerativeModel):
         **engine,
     ):
         super().__init__(shape, lr=lr, betas=betas, **engine)
-        self.require_counts(latent=latent, **{f"hidden.{i}": width for i, width in enumerate(hidden)})
+        self.require_counts(latent=latent, hidden=hidden)
         self.require("variance", variance, variance is None or variance > 0, "above 0, or null")
         self.require("variance", variance, not variance or likelihood == "gaussian", "null: no Gaussian likelihood")
-        pixels, self.latent = math.prod(self.shape), latent
-        self.encoder = nn.Sequential(nn.Flatten(), mlp(pixels, *hidden, 2 * latent))
-        self.decoder = nn.Sequential(mlp(latent, *reversed(hidden), pixels), nn.Unflatten(1, self.shape))
+        self.latent = latent
+        self.encoder, self.decoder = self.coders(hidden)
         self.likelihood = GaussianPixels(variance) if variance else LIKELIHOODS[likelihood]()
+
+    def coders(self, hidden: tuple[int, ...], beside: int = 0) -> tuple[nn.Module, nn.Module]:
+        """An encoder of flattened images and a decoder of codes, both with `beside` numbers more to read."""
+        pixels = math.prod(self.shape)
+        encoder = nn.Sequential(nn.Flatten(), mlp(pixels + beside, *hidden, 2 * self.latent))
+        decoder = mlp(self.latent + beside, *reversed(hidden), pixels)
+        return encoder, nn.Sequential(decoder, nn.Unflatten(1, self.shape))
 
     @torch.no_grad()
     def begin_at(self, images: Tensor) -> None:
-        """Lets the decoder give the mean of some images, but for what its weights add."""
+        """Lets the decoder give the mean of images, but for what its weights add; refuses values it does not know."""
+        images = checked(images, self.levels)
         self.decoder[0][-1].bias.copy_(self.likelihood.output(images.mean(0)).flatten())
 
     def posterior(self, images: Tensor) -> Normal:
@@ -95,9 +102,8 @@ class LatentGaussian(FromPrior, GenerativeModel):
         with self.evaluation():
             images = checked(self.here(images), self.levels)
             posterior = self.posterior(images)
-            return streaming_logmeanexp(lambda: self.ratio(images, posterior), k)
+            return streaming_logmeanexp(lambda: posterior.log_weight(lambda z: self.nll(z, images)), k)
 
-    def ratio(self, images: Tensor, posterior: Normal) -> Tensor:
-        """log p(x|z) + log p(z) − log q(z|x) at one z ~ q, (B,)."""
-        noise = torch.randn_like(posterior.mean)
-        return posterior.prior_odds(noise) - self.likelihood(self.decoder(posterior.at(noise)), images)
+    def nll(self, z: Tensor, images: Tensor) -> Tensor:
+        """−log p(x|z), in nats, (B,)."""
+        return self.likelihood(self.decoder(z), images)

@@ -1,11 +1,13 @@
 """Seeded samples for models that decode draws."""
 
+from collections.abc import Callable
 from inspect import signature
 
 import torch
 from torch import Tensor
 
 from genlit.engine.clock import derive
+from genlit.errors import GenlitError
 
 BLOCK = 64  # draws per seed: a constant, so that neither n nor batch_size changes an image
 
@@ -31,18 +33,15 @@ class FromDraws:
             GenlitError: nothing of this model depends on that.
         """
         for key, value in condition.items():
-            self.require(key, value, key in signature(self.decode).parameters, f"left out: this model knows no {key}")
+            known = key in signature(self.decode).parameters
+            self.require_argument(key, value, known, f"left out: this model knows no {key}")
         with self.evaluation():
             whole = -(-n // batch_size) * batch_size
             return self._images(self._draws(start, start + whole, seed), batch_size, **condition)[:n]
 
     def _draws(self, start: int, stop: int, seed: int) -> Tensor:
-        """Draws start <= i < stop, made in whole blocks and on the CPU, so that every device sees the same."""
-        first, blocks = start // BLOCK, []
-        for block in range(first, -(-stop // BLOCK)):
-            torch.manual_seed(derive("sample", seed, block))
-            blocks.append(self.draws(BLOCK, torch.device("cpu")))
-        return torch.cat(blocks)[start - first * BLOCK : stop - first * BLOCK]
+        """Draws start <= i < stop, made on the CPU, so that every device sees the same."""
+        return rows(lambda: self.draws(BLOCK, torch.device("cpu")), start, stop, "sample", seed)
 
     def _images(self, draws: Tensor, batch_size: int, **condition) -> Tensor:
         parts = draws.split(batch_size)
@@ -66,3 +65,31 @@ class FromPrior(FromDraws):
             start, end = (self._draws(0, 1, seed) for seed in seeds)
             weight = torch.linspace(0, 1, steps)[:, None]
             return self._images(torch.lerp(start, end, weight), steps, **condition)
+
+
+def rows(draw: Callable[[], Tensor], start: int, stop: int, *key: str | int) -> Tensor:
+    """Rows start <= i < stop of an endless row, each the same for every start and stop.
+
+    Args:
+        draw: gives a block of 64 rows by torch's global random state, which is not put back.
+        start: the first row.
+        stop: the row after the last.
+        key: of the seed, which the block's number completes.
+    """
+    first, blocks = start // BLOCK, []
+    for block in range(first, -(-stop // BLOCK)):
+        torch.manual_seed(derive(*key, block))
+        blocks.append(draw())
+    return torch.cat(blocks)[start - first * BLOCK : stop - first * BLOCK]
+
+
+def one_of(n: int, uniform: Tensor, label: int | None = None) -> Tensor:
+    """The labels 0 … n − 1 that uniform numbers (B,) draw with equal probabilities, or the given one, int64 (B,).
+
+    Raises:
+        GenlitError: the given one is none of these.
+    """
+    if label is not None and not 0 <= label < n:
+        raise GenlitError(f"label is {label}: it must be one of the {n} classes 0 to {n - 1}")
+    drawn = (uniform * n).long().clamp(max=n - 1)  # rounding may bring the number to 1
+    return drawn if label is None else torch.full_like(drawn, label)

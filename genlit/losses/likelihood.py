@@ -73,7 +73,8 @@ def bits_per_dim(nats: float | Tensor, dimensions: int, density: float = 1.0) ->
     Args:
         nats: −log p(x) of an image, or its mean over images.
         dimensions: D, pixels times channels.
-        density: ρ: 256 for 256 levels over [0, 1], 128 over [-1, 1] (8 and 7 bits), 1 for probabilities of levels.
+        density: ρ: 256 for bytes in steps of 1/256, 127.5 for bytes over [-1, 1] in steps of 2/255, 1 for probabilities
+            of levels.
     """
     return nats / (dimensions * math.log(2)) + math.log2(density)
 

@@ -58,7 +58,7 @@ class AAE(FromPrior, GenerativeModel):
         **engine,
     ):
         super().__init__(shape, lr=lr, **engine)
-        self.require_counts(latent=latent, **{f"hidden.{i}": width for i, width in enumerate(hidden)})
+        self.require_counts(latent=latent, hidden=hidden)
         self.require("latent", latent, latent == 2 or prior not in PLANAR, f"2, the dimensions of the prior {prior}")
         rule = f"{' or '.join(PLANAR)}, which have a segment for each of the {classes} classes"
         self.require("prior", prior, not classes or prior in PLANAR, rule)

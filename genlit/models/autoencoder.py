@@ -43,7 +43,7 @@ class AutoEncoder(GenerativeModel):
         **engine,
     ):
         super().__init__(shape, lr=lr, betas=betas, **engine)
-        self.require_counts(latent=latent, **{f"hidden.{i}": width for i, width in enumerate(hidden)})
+        self.require_counts(latent=latent, hidden=hidden)
         pixels = math.prod(self.shape)
         self.encoder = nn.Sequential(nn.Flatten(), mlp(pixels, *hidden, latent))
         self.decoder = nn.Sequential(mlp(latent, *reversed(hidden), pixels), nn.Unflatten(1, self.shape))

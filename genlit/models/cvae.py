@@ -4,14 +4,14 @@ import math
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import one_hot
 
+from genlit.families.sampling import one_of
 from genlit.losses.likelihood import streaming_logmeanexp
 from genlit.model import Batch, Turn
 from genlit.models.vae import VAE
 from genlit.nn.levels import checked
-from genlit.nn.mlp import mlp
 from genlit.nn.normal import Normal
 
 LOUD = 10.0  # a label's entry beside hundreds of pixels: at 1 it is learned so slowly that codes carry the class
@@ -51,9 +51,8 @@ class CVAE(VAE):
     ):
         super().__init__(shape, latent=latent, hidden=hidden, **vae)
         self.require_counts(classes=classes)
-        self.classes, pixels = classes, math.prod(self.shape)
-        self.encoder = mlp(pixels + classes, *hidden, 2 * latent)
-        self.decoder = nn.Sequential(mlp(latent + classes, *reversed(hidden), pixels), nn.Unflatten(1, self.shape))
+        self.classes = classes
+        self.encoder, self.decoder = self.coders(hidden, beside=classes)
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
         images, labels = batch["image"], batch["label"]
@@ -67,7 +66,7 @@ class CVAE(VAE):
 
     def posterior(self, images: Tensor, labels: Tensor) -> Normal:
         """q(z|x,y)."""
-        return Normal.of(self.encoder(self._beside(images.flatten(1), labels)))
+        return Normal.of(self.encoder(self._beside((images.flatten(1) + 1) / 2, labels)))
 
     def nll(self, z: Tensor, images: Tensor, labels: Tensor) -> Tensor:
         """−log p(x|z,y), in nats, (B,)."""
@@ -81,17 +80,19 @@ class CVAE(VAE):
 
     def decode(self, draws: Tensor, label: int | None = None) -> Tensor:
         """The mean images E[x|z,y] of draws; all of one label, if given."""
-        drawn = (draws[:, -1] * self.classes).long().clamp(max=self.classes - 1)
-        if label is not None:
-            self.require("label", label, 0 <= label < self.classes, f"from 0 to {self.classes - 1}")
-            drawn = torch.full_like(drawn, label)
-        return self._image(draws[:, :-1], drawn)
+        return self._image(draws[:, :-1], one_of(self.classes, draws[:, -1], label))
+
+    def interpolate(self, steps: int, *, seeds: tuple[int, int] = (0, 1), label: int | None = None) -> Tensor:
+        """`steps` images on the straight line between the first codes of two seeds, of one label: the first's."""
+        with self.evaluation():
+            kept = one_of(self.classes, self._draws(0, 1, seeds[0])[:, -1], label)
+            return super().interpolate(steps, seeds=seeds, label=int(kept))
 
     def reconstruct(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """The mean image at z = μ(x, y), (B, C, H, W); y as in `encode`."""
         with self.evaluation():
             images = self.here(images)
-            labels = self._likeliest(images) if labels is None else labels
+            labels = self._known(images, labels)
             return self._image(self.posterior(images, labels).mean, labels)
 
     # Codes and labels
@@ -100,7 +101,7 @@ class CVAE(VAE):
         """μ(x, y), or a draw from q(z|x,y), (B, latent); y is the likeliest label where it is not given."""
         with self.evaluation():
             images = self.here(images)
-            codes = self.posterior(images, self._likeliest(images) if labels is None else labels)
+            codes = self.posterior(images, self._known(images, labels))
             return codes.draw() if sampled else codes.mean
 
     def classify(self, images: Tensor) -> Tensor:
@@ -119,21 +120,17 @@ class CVAE(VAE):
         with self.evaluation():
             images = checked(self.here(images), self.levels)
             if labels is not None:
-                return self._bound(images, labels, k)
+                return self._bound(images, labels.to(self.device), k)
             bounds = torch.stack([self._bound(images, given, k) for given in self._every_label(images)])
             return bounds.logsumexp(0) - math.log(self.classes)
 
     def _bound(self, images: Tensor, labels: Tensor, k: int) -> Tensor:
         posterior = self.posterior(images, labels)
+        return streaming_logmeanexp(lambda: posterior.log_weight(lambda z: self.nll(z, images, labels)), k)
 
-        def ratio() -> Tensor:
-            noise = torch.randn_like(posterior.mean)
-            return posterior.prior_odds(noise) - self.nll(posterior.at(noise), images, labels)
-
-        return streaming_logmeanexp(ratio, k)
-
-    def _likeliest(self, images: Tensor) -> Tensor:
-        return self._bounds_without_noise(images).argmax(1)
+    def _known(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """The labels, or the likeliest."""
+        return self._bounds_without_noise(images).argmax(1) if labels is None else labels.to(self.device)
 
     def _bounds_without_noise(self, images: Tensor) -> Tensor:
         """log p(x|z=μ,y) − KL of every label, (B, K)."""

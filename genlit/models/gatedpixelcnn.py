@@ -25,6 +25,7 @@ class GatedPixelCNN(PixelByPixel):
         super().__init__(shape, **pixels)
         self.require_counts(blocks=blocks)
         self.require("classes", classes, classes >= 0, "0 or more")
-        self.classes, colours = classes, self.shape[0]
+        self.classes = self.parts = classes
+        colours = self.shape[0]
         outputs = colours * self.pixels.outputs
         self.network = GatedStack(colours, outputs, self.width, blocks, colours=colours, classes=classes)

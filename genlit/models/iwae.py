@@ -36,16 +36,21 @@ class IWAE(LatentGaussian):
         self.k = draws
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
-        ratios = self.ratios(batch["image"])
-        bound = (torch.logsumexp(ratios, 0) - math.log(self.k)).mean()
+        images = batch["image"]
+        posterior = self.posterior(images)
+        log_weights = self.log_weights(images, posterior)
+        bound = (torch.logsumexp(log_weights, 0) - math.log(self.k)).mean()
         yield "autoencoder", {"bound": -bound}
 
-        self.observe("elbo", ratios.mean())
+        elbo, kl = log_weights.mean(), posterior.kl().sum(1).mean()
+        self.observe("elbo", elbo)
+        self.observe("kl", kl)
+        self.observe("reconstruction", -elbo - kl)
         if self.levels:
             self.observe("bits_per_dim", bits_per_dim(-bound, math.prod(self.shape)))
 
-    def ratios(self, images: Tensor) -> Tensor:
+    def log_weights(self, images: Tensor, posterior: Normal) -> Tensor:
         """log wᵢ of every draw, (k, B), in one pass."""
-        inputs = (images, *self.posterior(images))
-        repeated, *codes = (part.repeat(self.k, *[1] * (part.dim() - 1)) for part in inputs)
-        return self.ratio(repeated, Normal(*codes)).view(self.k, -1)
+        mean, log_variance = (part.repeat(self.k, 1) for part in posterior)
+        repeated = images.repeat(self.k, 1, 1, 1)
+        return Normal(mean, log_variance).log_weight(lambda z: self.nll(z, repeated)).view(self.k, -1)

@@ -24,7 +24,7 @@ class MADE(Autoregressive):
     Germain et al. 2015, "MADE: Masked Autoencoder for Distribution Estimation", eqs. 12 and 13 and algorithm 1,
     https://arxiv.org/abs/1502.03509
 
-    Departs from the paper: Adam, pixels of -1 and 1.
+    Departs from the paper: Adam instead of Adagrad or Adadelta.
 
     Args:
         shape: (C, H, W).
@@ -46,8 +46,8 @@ class MADE(Autoregressive):
     ):
         super().__init__(shape, lr=lr, betas=betas, **engine)
         self.require("hidden", hidden, len(hidden) > 0, "one width or more")
-        self.require_counts(masks=masks, **{f"hidden.{i}": width for i, width in enumerate(hidden)})
-        self.classes = masks if masks > 1 else 0
+        self.require_counts(masks=masks, hidden=hidden)
+        self.parts = masks if masks > 1 else 0
         widths = (math.prod(self.shape), *hidden)
         self.network = MaskedMLP(widths, [self._degrees(widths, order, mask) for mask in range(masks)])
 
@@ -61,8 +61,8 @@ class MADE(Autoregressive):
         return degrees
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
-        """The masks take turns, an iteration each; held-out images meet them all."""
-        mask = self.iteration % self.classes if self.training and self.classes else None
+        """The masks take turns, an iteration each, whose own is the term then; held-out images meet them all."""
+        mask = self.iteration % self.parts if self.training and self.parts else None
         yield from super().turns(batch | {"label": mask})
 
     def logits(self, images: Tensor, labels: Tensor | int | None = None) -> Tensor:
@@ -73,7 +73,7 @@ class MADE(Autoregressive):
             labels: a mask for each, (B,), or one for all.
         """
         if not isinstance(labels, Tensor):
-            return self.network(images.flatten(1), labels or 0).view(-1, 1, *self.shape)
+            return self.network((images.flatten(1) + 1) / 2, labels or 0).view(-1, 1, *self.shape)
         logits = torch.empty_like(images)[:, None]
         for mask, rows in _groups(labels):
             logits[rows] = self.logits(images[rows], mask)
@@ -87,26 +87,28 @@ class MADE(Autoregressive):
         """Gives each position's logits in the order of one mask, from a running sum of the first layer's inputs."""
         mask = 0 if labels is None else int(labels[0])
         (first, bias), *middle, (last, offset), (straight, _) = self.network.masked(mask)
-        pixels, columns, running = canvas.flatten(1), first.T.contiguous(), bias.expand(len(canvas), -1)
+        values, columns, running = (canvas.flatten(1) + 1) / 2, first.T.contiguous(), bias.expand(len(canvas), -1)
         for d in self.order(mask):
             h = torch.relu(running)
             for weight, shift in middle:
                 h = torch.relu(linear(h, weight, shift))
-            yield d, linear(h, last[d : d + 1], offset[d : d + 1]) + linear(pixels, straight[d : d + 1])
-            running = torch.addcmul(running, pixels[:, d : d + 1], columns[d])
+            yield d, linear(h, last[d : d + 1], offset[d : d + 1]) + linear(values, straight[d : d + 1])
+            values[:, d] = (canvas.flatten(1)[:, d] + 1) / 2
+            running = torch.addcmul(running, values[:, d : d + 1], columns[d])
 
-    def _looks_ahead(self, observed: Tensor) -> bool:
+    def _looks_ahead(self, observed: Tensor) -> Tensor:
         """Whether that is so in the order of any mask."""
-        return any(looks_ahead(observed, self.order(mask)) for mask in range(len(self.network.degrees)))
+        orders = map(self.order, range(len(self.network.degrees)))
+        return torch.stack([looks_ahead(observed, order) for order in orders]).any(0)
 
     def _filled(self, images: Tensor, observed: Tensor, draws: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """As in Autoregressive, the images of each mask in its order."""
         if labels is None:
             return super()._filled(images, observed, draws, None)
-        filled, odds = torch.empty_like(images), draws.new_empty(len(draws))
+        filled, evidence = torch.empty_like(images), draws.new_empty(len(draws))
         for _, rows in _groups(labels):
-            filled[rows], odds[rows] = super()._filled(images[rows], observed[rows], draws[rows], labels[rows])
-        return filled, odds
+            filled[rows], evidence[rows] = super()._filled(images[rows], observed[rows], draws[rows], labels[rows])
+        return filled, evidence
 
 
 class MaskedMLP(nn.Module):

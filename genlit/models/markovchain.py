@@ -38,8 +38,8 @@ class MarkovChain(Counted):
         return before
 
     def conditionals(self, canvas: Tensor, labels: Tensor | None = None) -> Iterator[Conditional]:
-        odds, pixels = self.odds(canvas.dtype), canvas.flatten(1)
+        log_odds, pixels = self.log_odds(canvas.dtype), canvas.flatten(1)
         before = torch.zeros_like(pixels[:, 0], dtype=torch.int64)
         for d in self.order():
-            yield d, odds[before, d][:, None]
+            yield d, log_odds[before, d][:, None]
             before = (pixels[:, d] > 0).long()

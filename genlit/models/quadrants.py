@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from genlit.engine.clock import derive
 from genlit.errors import GenlitError
+from genlit.families.sampling import BLOCK, rows
 from genlit.losses.likelihood import streaming_logmeanexp
 from genlit.model import Batch, GenerativeModel, Turn
 from genlit.nn.levels import checked
@@ -24,6 +25,7 @@ class Quadrants(GenerativeModel):
     """
 
     levels = 2
+    firsts = 64
     lacks = {"sample": "it draws the other quadrants of an image given some; use `complete`"}
 
     def __init__(
@@ -40,6 +42,10 @@ class Quadrants(GenerativeModel):
         self.given = f"{observed}-quadrant" + "s" * (observed > 1)  # stands in the names of likelihoods
         self.register_buffer("mask", quadrants(observed, *self.shape[1:]), persistent=False)
         self.likelihood = BernoulliPixels()
+
+    def begin_at(self, images: Tensor) -> None:
+        """Refuses images that are not binary."""
+        checked(images, self.levels)
 
     def completed(self, x: Tensor, seed: int) -> Tensor:
         """An image for each x, whatever it holds in the place of x."""
@@ -101,6 +107,7 @@ class QuadrantNetwork(Quadrants):
         **engine,
     ):
         super().__init__(shape, observed=observed, lr=lr, betas=betas, **engine)
+        self.require_counts(hidden=hidden)
         pixels = math.prod(self.shape)
         self.network = nn.Sequential(nn.Flatten(), mlp(pixels, *hidden, pixels), nn.Unflatten(1, self.shape))
 
@@ -156,7 +163,7 @@ class QuadrantCVAE(Quadrants):
         **engine,
     ):
         super().__init__(shape, observed=observed, lr=lr, betas=betas, **engine)
-        self.require_counts(latent=latent)
+        self.require_counts(latent=latent, hidden=hidden)
         self.latent, pixels = latent, math.prod(self.shape)
         self.recognition_network = nn.Sequential(nn.Flatten(), mlp(pixels, *hidden, 2 * latent))
         self.prior_network = nn.Sequential(nn.Flatten(), mlp(pixels, *hidden, 2 * latent))
@@ -190,19 +197,17 @@ class QuadrantCVAE(Quadrants):
             images = checked(self.here(images), self.levels)
             x = self.visible(images)
             posterior, prior = self.posterior(images), self.prior_given(x)
-            return streaming_logmeanexp(lambda: self._ratio(images, x, posterior, prior), k)
+            nll = partial(self._nll_at, x=x, images=images)
+            return streaming_logmeanexp(lambda: posterior.log_weight(nll, prior), k)
 
     def completed(self, x: Tensor, seed: int) -> Tensor:
         """E[y|x,z] at one z ~ p(z|x) for each image."""
-        torch.manual_seed(derive("complete", seed))
-        noise = torch.randn(len(x), self.latent).to(x)  # on the CPU: every device sees the same
+        noise = rows(lambda: torch.randn(BLOCK, self.latent), 0, len(x), "complete", seed).to(x)
         return self.likelihood.mean(self.generate(self.prior_given(x).at(noise), x))
 
-    def _ratio(self, images: Tensor, x: Tensor, posterior: Normal, prior: Normal) -> Tensor:
-        """log p(y|x,z) + log p(z|x) − log q(z|x,y) at one z ~ q, (B,)."""
-        noise = torch.randn_like(posterior.mean)
-        odds = posterior.relative_to(prior).prior_odds(noise)
-        return odds - self.nll(self.generate(posterior.at(noise), x), images)
+    def _nll_at(self, z: Tensor, x: Tensor, images: Tensor) -> Tensor:
+        """−log p(y|x,z), in nats, (B,)."""
+        return self.nll(self.generate(z, x), images)
 
 
 def quadrants(observed: int, height: int, width: int) -> Tensor:

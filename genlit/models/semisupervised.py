@@ -55,7 +55,7 @@ class SemiSupervisedAAE(FromPrior, GenerativeModel):
         **engine,
     ):
         super().__init__(shape, lr=lr, **engine)
-        self.require_counts(classes=classes, latent=latent, **{f"hidden.{i}": width for i, width in enumerate(hidden)})
+        self.require_counts(classes=classes, latent=latent, hidden=hidden)
         self.require("noise", noise, noise >= 0, "0 or more")
         self.classes, self.latent, self.noise = classes, latent, noise
         pixels = math.prod(self.shape)
@@ -103,7 +103,7 @@ class SemiSupervisedAAE(FromPrior, GenerativeModel):
     def decode(self, codes: Tensor, label: int | None = None) -> Tensor:
         """The mean image of (y, z), or of z and a label chosen for all."""
         if label is not None:
-            self.require("label", label, 0 <= label < self.classes, f"from 0 to {self.classes - 1}")
+            self.require_argument("label", label, 0 <= label < self.classes, f"from 0 to {self.classes - 1}")
             chosen = one_hot(torch.tensor(label, device=codes.device), self.classes).to(codes)
             codes = torch.cat([chosen.expand(len(codes), -1), codes[:, self.classes :]], dim=1)
         return torch.tanh(self.decoder(codes) / 2)

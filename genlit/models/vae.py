@@ -27,7 +27,8 @@ class VAE(LatentGaussian):
         shape: (C, H, W).
         beta: β.
         kl_warmup: images over which β rises linearly from 0.
-        free_nats: what each code may cost before the player minimises it, as a mean over the batch.
+        free_nats: what each code may cost before the player minimises it, as a mean over the images of one backward
+            pass: of a process, and of a micro-batch where they accumulate.
         networks: options of LatentGaussian.
     """
 
@@ -46,12 +47,14 @@ class VAE(LatentGaussian):
         if "kl" in (networks.get("weights") or {}):
             raise GenlitError("model.weights.kl: the weight of the divergence is β; choose --model.beta")
         self.weights["kl"] = beta
+        for key, value in {"beta": beta, "kl_warmup": kl_warmup, "free_nats": free_nats}.items():
+            self.require(key, value, value >= 0, "0 or more")
         self.kl_warmup, self.free_nats = kl_warmup, free_nats
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
         images = batch["image"]
         posterior = self.posterior(images)
-        reconstruction = self.likelihood(self.decoder(posterior.draw()), images).mean()
+        reconstruction = self.nll(posterior.draw(), images).mean()
         divergences = posterior.kl()
         yield "autoencoder", {"reconstruction": reconstruction, "kl": self.freed(divergences)}
 
@@ -60,6 +63,8 @@ class VAE(LatentGaussian):
         if self.levels:
             self.observe("bits_per_dim", bits_per_dim(-elbo, math.prod(self.shape)))
         self.observe("beta", self.weight("kl"))
+        if self.free_nats:  # the term is then what is minimised
+            self.observe("kl", divergences.sum(1).mean())
 
     def weight(self, term: str) -> float:
         """β rises over the warm-up."""

@@ -48,6 +48,7 @@ class VQVAE(FromDraws, GenerativeModel):
     terms = {"reconstruction": 1.0, "codebook": 1.0, "commitment": 0.25, "code_nll": 1.0}
     averaged = ("encoder", "codebook", "decoder", "likelihood", "prior_network")
     firsts = 100
+    tightens = False
 
     def __init__(
         self,
@@ -103,7 +104,8 @@ class VQVAE(FromDraws, GenerativeModel):
 
     @torch.no_grad()
     def begin_at(self, images: Tensor) -> None:
-        """Fills the codebook with the encoder's vectors of some images, drawn with a seed of the training's."""
+        """Fills the codebook with vectors of images, by the training's seed; refuses values it does not know."""
+        images = checked(images, self.levels)
         vectors = self.encoder(images).movedim(1, -1).flatten(0, 2)
         generator = torch.Generator().manual_seed(derive("codebook", self.seed))
         drawn = torch.randint(len(vectors), (self.codebook.num_embeddings,), generator=generator)
@@ -173,7 +175,10 @@ class Residual(nn.Module):
 
 
 def perplexity(codes: Tensor, n: int) -> Tensor:
-    """exp(−Σ pⱼ log pⱼ), pⱼ the share of code j among `codes`: how many of the n are in use, 1 to n."""
+    """exp(−Σ pⱼ log pⱼ), pⱼ the share of code j among `codes`: how many of the n are in use, 1 to n.
+
+    Of fewer codes it is less: logged are means over the batches of single processes.
+    """
     shares = torch.bincount(codes.flatten(), minlength=n) / codes.numel()
     return torch.special.entr(shares).sum().exp()
 

@@ -1,11 +1,13 @@
 """Codes with independent normal distributions."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from genlit.losses.likelihood import gaussian_kl
+from genlit.nn.levels import wide
 
 
 class Normal(NamedTuple):
@@ -21,8 +23,8 @@ class Normal(NamedTuple):
 
     @classmethod
     def of(cls, output: Tensor) -> "Normal":
-        """The distributions by a network's output (B, 2K): means, then log-variances."""
-        return cls(*output.chunk(2, dim=1))
+        """The distributions by a network's output (B, 2K), means before log-variances, in single precision at least."""
+        return cls(*wide(output).chunk(2, dim=1))
 
     def at(self, noise: Tensor) -> Tensor:
         """z = μ + σ ε, (B, K)."""
@@ -36,11 +38,19 @@ class Normal(NamedTuple):
         """KL(q ‖ N(0, 1)) of every code, (B, K), in nats."""
         return gaussian_kl(*self)
 
-    def prior_odds(self, noise: Tensor) -> Tensor:
-        """log N(z; 0, I) − log q(z) = ½ Σ (ε² + log σ² − z²) at z = μ + σ ε, (B,): the 2π cancel."""
-        return 0.5 * (noise.square() + self.log_variance - self.at(noise).square()).sum(1)
-
     def relative_to(self, prior: "Normal") -> "Normal":
         """The same in units in which N(m, s²) is N(0, 1): N((μ − m) / s, σ² / s²)."""
         mean = (self.mean - prior.mean) * torch.exp(-prior.log_variance / 2)
         return Normal(mean, self.log_variance - prior.log_variance)
+
+    def log_weight(self, nll: Callable[[Tensor], Tensor], prior: "Normal | None" = None) -> Tensor:
+        """log p(x|z) + log p(z) − log q(z) at one z ~ q, (B,).
+
+        Args:
+            nll: −log p(x|z) of codes z, (B,).
+            prior: p(z); N(0, I) by default.
+        """
+        noise = torch.randn_like(self.mean)
+        own = self.relative_to(prior) if prior else self
+        log_ratio = 0.5 * (noise.square() + own.log_variance - own.at(noise).square()).sum(1)  # the 2π cancel
+        return log_ratio - nll(self.at(noise))

@@ -153,7 +153,7 @@ def _apart(entry: Entry, best: Entry) -> Entry:
         return replace(entry, apart=f"its images are {entry.protocol}, not {best.protocol}")
     if entry.digest != best.digest:
         return replace(entry, apart="its images are others")
-    return replace(entry, apart=f"it gives {entry.measure}, not the likelihood of all pixels")
+    return replace(entry, apart=f"it gives {entry.measure}, the others {best.measure}")
 
 
 def _plain(entry: Entry) -> dict[str, object]:
@@ -164,7 +164,8 @@ def _plain(entry: Entry) -> dict[str, object]:
 
 def _print(ranked: list[Entry], others: list[Entry]) -> None:
     said = f"{ranked[0].protocol}, {' x '.join(map(str, ranked[0].shape))}"
-    table = Table("", "run", "measure", title=f"likelihood of {said}", caption=f"iwae-{K} is a lower bound of log-prob")
+    caption = f"elbo and iwae-{K} are lower bounds of log-prob"
+    table = Table("", "run", "measure", title=f"likelihood of {said}", caption=caption)
     for column in ("nats", "bits/dim", "hours", "seconds"):
         table.add_column(column, justify="right", no_wrap=True)
     for place, entry in enumerate(ranked, start=1):

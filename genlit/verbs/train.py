@@ -204,7 +204,9 @@ def evaluation(options: config.Namespace) -> list:
         measures.append(Fidelity(options.fidelity, options.fidelity_samples, options.fidelity_weights))
         watchers.append(Best())
     if options.likelihood:
-        measures += [Likelihood(tuple(options.likelihood)), Posterior()]
+        measures.append(Likelihood(tuple(options.likelihood)))
+    if measures:
+        measures.append(Posterior())
     if options.sentinel:
         watchers.append(Sentinel(options.sentinel))
     return [Evaluation(measures, options.evaluate_every, options.evaluate_share), *watchers] if measures else []

@@ -68,6 +68,12 @@ def test_a_model_without_conditionals_says_so():
         Autoregressive((1, 1, 1)).logits(torch.zeros(1, 1, 1, 1))
 
 
+def test_training_on_other_values_than_the_models_is_refused(model):
+    model.begin_at(IMAGES)
+    with pytest.raises(GenlitError, match="2 levels"):
+        model.begin_at(torch.where(IMAGES > 0, IMAGES, 0.0))
+
+
 # Completion
 
 

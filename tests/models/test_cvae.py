@@ -22,7 +22,7 @@ def told_apart(**options) -> CVAE:
     """A model whose images depend on the label as much as on the code."""
     model = small(**options)
     with torch.no_grad():
-        for network in (model.encoder[0], model.decoder[0][0]):
+        for network in (model.encoder[1][0], model.decoder[0][0]):
             network.weight[:, -model.classes :].normal_().div_(LOUD)
             network.weight[:, : -model.classes].normal_()
     return model
@@ -42,7 +42,7 @@ def linear() -> tuple[CVAE, Tensor, Tensor]:
     model = small((4, 1, 1), hidden=(), likelihood="gaussian")
     weights, offset = model.decoder[0][0].weight, model.decoder[0][0].bias
     with torch.no_grad():
-        for weight in (model.encoder[0].weight, weights):
+        for weight in (model.encoder[1][0].weight, weights):
             weight[:, -3:] /= LOUD
         codes, labels = weights.split([2, 3], dim=1)
         covariance = codes @ codes.T + model.likelihood.log_variance.exp() * torch.eye(4)
@@ -87,8 +87,8 @@ def test_more_draws_tighten_the_bound():
 def test_the_bound_without_labels_is_the_mean_over_all_of_them():
     """Where codes mean nothing, draws do not matter."""
     model, images = told_apart(), binary(5)
-    torch.nn.init.zeros_(model.encoder[-1].weight)
-    torch.nn.init.zeros_(model.encoder[-1].bias)
+    torch.nn.init.zeros_(model.encoder[1][-1].weight)
+    torch.nn.init.zeros_(model.encoder[1][-1].bias)
     with torch.no_grad():
         model.decoder[0][0].weight[:, :2] = 0
     each = torch.stack([model.bound(images, 1, torch.full((5,), y)) for y in range(3)])
@@ -114,7 +114,7 @@ def test_probabilities_of_all_images_sum_to_at_most_one(label: int | None):
 def test_renaming_labels_changes_nothing(play):
     model, renamed, order = told_apart(), told_apart(), torch.tensor([2, 0, 1])
     with torch.no_grad():
-        for network, first in ((renamed.encoder[0], 16), (renamed.decoder[0][0], 2)):
+        for network, first in ((renamed.encoder[1][0], 16), (renamed.decoder[0][0], 2)):
             columns = network.weight[:, first:].clone()
             network.weight[:, first:][:, order] = columns
     images, labels = binary(6), torch.tensor([0, 1, 2, 2, 1, 0])
@@ -185,7 +185,7 @@ def test_reconstructions_stay_in_range_and_draws_leave_the_random_state():
 
 @pytest.mark.parametrize("label", [-1, 3])
 def test_a_label_that_is_none_is_refused(label: int):
-    with pytest.raises(GenlitError, match=rf"label is {label}: it must be from 0 to 2"):
+    with pytest.raises(GenlitError, match=rf"label is {label}: it must be one of the 3 classes 0 to 2"):
         small().sample(1, label=label)
 
 

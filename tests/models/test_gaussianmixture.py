@@ -10,10 +10,14 @@ from sklearn.mixture import GaussianMixture as Reference
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
+from genlit import config
+from genlit.errors import GenlitError
+from genlit.models import gaussianmixture
 from genlit.models.gaussianmixture import Gaussian, GaussianMixture, GradientGaussianMixture
 from tests.games import digits, train
 
 KINDS = ["full", "diagonal", "factors", "principal"]
+TWO = {"factors": {"factors": 2}, "principal": {"factors": 2}}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +82,7 @@ def test_factors_are_at_least_as_likely_as_principal_components(iris):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_likelihood_never_falls(kind: str, iris):
     torch.manual_seed(0)
-    model = GaussianMixture((4, 1, 1), components=3, covariance=kind, factors=2, regulariser=0)
+    model = GaussianMixture((4, 1, 1), components=3, covariance=kind, regulariser=0, **TWO.get(kind, {}))
     model.em(iris)
     likelihoods = torch.stack([model.em(iris) for _ in range(60)])
     assert likelihoods.diff().min() >= -1e-9
@@ -110,12 +114,45 @@ def test_gradients_reach_the_same_likelihood():
     assert model.log_prob(images).mean().item() == pytest.approx(exact, abs=1e-3)
 
 
+def test_the_first_centres_are_points_of_all_processes(monkeypatch):
+    torch.manual_seed(0)
+    near, far = torch.randn(8, 2), torch.randn(8, 2) + 100
+    model = GaussianMixture((2, 1, 1), components=2)
+    assert len(model.nearest(near).unique(dim=0)) == 2
+    monkeypatch.setattr(gaussianmixture, "gather", lambda points: [points, far])
+    assert len(model.nearest(near).unique(dim=0)) == 1
+
+
 def test_it_trains_without_an_optimiser(tmp_path):
     model = GaussianMixture((1, 8, 8), components=2, covariance="diagonal", regulariser=1e-2)
     before = deepcopy(model.state_dict())
     trainer = train(model, tmp_path, data=digits(batch_size=32))
     assert trainer.global_step == 4
     assert not torch.equal(before["mixture.means"], model.state_dict()["mixture.means"])
+
+
+# Options
+
+
+@pytest.mark.parametrize("kind", ["full", "diagonal"])
+def test_covariances_without_factors_refuse_them(kind: str):
+    with pytest.raises(GenlitError, match=f"model.factors is 2: it must be 1: {kind} covariances have none"):
+        GaussianMixture((2, 1, 1), covariance=kind, factors=2)
+
+
+@pytest.mark.parametrize(
+    ("model", "fixed"), [(Gaussian, "components"), (GaussianMixture, None), (GradientGaussianMixture, "forget")]
+)
+def test_a_checkpoints_options_are_those_of_the_class(model: type[GaussianMixture], fixed: str | None):
+    options = set(model((2, 1, 1)).hparams)
+    assert {"components", "covariance", "factors", "forget", "regulariser"} - options == {fixed} - {None}
+    assert set(model(**model((2, 1, 1), seed=3).hparams).hparams) == options
+
+
+def test_gradients_know_no_forgetting():
+    files = config.compose("gaussianmixture-gradient", [])
+    with pytest.raises(GenlitError, match=r"model\.forget"):
+        config.parse(files, ["--model.forget=0.7"])
 
 
 # The density
@@ -148,20 +185,22 @@ def test_samples_have_the_models_moments_and_frequencies(kind: str):
 # Completion
 
 
-def test_completions_follow_the_conditional_of_one_gaussian(iris):
-    model = Gaussian((4, 1, 1))
+@pytest.mark.parametrize("kind", KINDS)
+def test_completions_follow_the_conditional_of_one_gaussian(kind: str, iris):
+    model = Gaussian((4, 1, 1), covariance=kind)
     model.em(iris)
     seen = torch.tensor([True, False, True, False])[:, None, None]
     image = iris[:1].expand(20_000, -1, -1, -1)
     drawn = model.complete(image, seen)
     assert torch.equal(drawn[:, seen[:, 0, 0]], image[:, seen[:, 0, 0]])
-    mean, covariance = model.mixture.means[0], model.mixture.normals().covariance_matrix[0]
+    mean, covariance = model.mixture.means[0], model.mixture.covariances()[0]
     u, o = [1, 3], [0, 2]
     gain = covariance[u][:, o] @ torch.linalg.inv(covariance[o][:, o])
     expected = mean[u] + gain @ (iris[0, o, 0, 0] - mean[o])
-    torch.testing.assert_close(drawn[:, u, 0, 0].mean(0), expected, rtol=0, atol=0.01)
-    within = covariance[u][:, u] - gain @ covariance[o][:, u]
-    torch.testing.assert_close(drawn[:, u, 0, 0].T.cov(), within, rtol=0, atol=0.01)
+    root = torch.linalg.cholesky(covariance[u][:, u] - gain @ covariance[o][:, u])
+    noise = torch.linalg.solve(root, (drawn[:, u, 0, 0] - expected).T)
+    torch.testing.assert_close(noise.mean(1), torch.zeros(2).double(), rtol=0, atol=0.02)
+    torch.testing.assert_close(noise.cov(), torch.eye(2).double(), rtol=0, atol=0.03)
 
 
 def test_completions_choose_the_component_that_the_observed_speak_for():
@@ -171,6 +210,22 @@ def test_completions_choose_the_component_that_the_observed_speak_for():
     )
     drawn = model.complete(images, torch.tensor([True, False])[:, None, None])[:, 1, 0, 0].view(500, 2)
     torch.testing.assert_close(drawn.mean(0), torch.tensor([-1.0, 0.0], dtype=torch.float64), rtol=0, atol=0.15)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_completion_does_not_depend_on_the_other_images(kind: str, iris):
+    model = fitted(iris, steps=3, components=2, covariance=kind)
+    images, masks = iris[:70], torch.rand(70, 4, 1, 1, generator=torch.Generator().manual_seed(0)) < 0.5
+    drawn = model.complete(images, masks)
+    for n in (1, 65):
+        torch.testing.assert_close(model.complete(images[:n], masks[:n]), drawn[:n], rtol=0, atol=1e-12)
+    others = masks.clone()
+    others[1:] = ~masks[1:]
+    torch.testing.assert_close(model.complete(images, others)[:1], drawn[:1], rtol=0, atol=1e-12)
+    hidden = ~masks[:, :, 0, 0]
+    assert (model.complete(images, masks, seed=1) != drawn)[:, :, 0, 0][hidden].all()
+    again = model.complete(images[:1].expand(70, -1, -1, -1), torch.zeros(4, 1, 1))
+    assert len(again.unique(dim=0)) == 70
 
 
 @pytest.mark.parametrize("observed", [True, False])

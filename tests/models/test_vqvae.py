@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import grad
 from torch.nn.functional import mse_loss
 
@@ -20,6 +20,13 @@ def small(shape: tuple[int, int, int] = (1, 8, 8), **options) -> VQVAE:
 
 def binary(n: int, shape: tuple[int, int, int] = (1, 8, 8)) -> Tensor:
     return torch.randint(2, (n, *shape), generator=torch.Generator().manual_seed(0)).double() * 2 - 1
+
+
+def begun() -> VQVAE:
+    """With a codebook that begins at images, so that several codes are in use."""
+    model = small()
+    model.begin_at(binary(4))
+    return model
 
 
 def everything(shape: tuple[int, int, int]) -> Tensor:
@@ -60,6 +67,25 @@ def test_the_gradient_passes_from_the_vectors_to_the_encoder_unchanged():
     at_encoder, at_decoder = grad(reconstruction, [seen["z"], seen["e"]])
     torch.testing.assert_close(at_encoder, at_decoder, rtol=0, atol=0)
     torch.testing.assert_close(seen["e"], model.vectors(model.nearest(seen["z"])))
+
+
+def test_the_codebook_begins_with_vectors_of_the_encoder():
+    codebook = begun().codebook.weight
+    vectors = small().encoder(binary(4)).movedim(1, -1).flatten(0, 2)
+    assert (torch.cdist(codebook, vectors).amin(1) < 1e-12).all()
+    assert len(codebook.unique(dim=0)) > 1
+
+
+def test_the_prior_meets_the_codebook_that_has_moved():
+    model, images = begun(), binary(4)
+    codes = model.nearest(model.encoder(images))
+    before = model.code_nll(codes, model.vectors(codes)).mean()
+    turns = model.turns({"image": images})
+    next(turns)
+    nn.init.normal_(model.codebook.weight)
+    found = next(turns)[1]["code_nll"]
+    torch.testing.assert_close(found, model.code_nll(codes, model.vectors(codes)).mean())
+    assert not torch.isclose(found, before)
 
 
 def test_codes_are_the_nearest_vectors_and_distances_are_summed():
@@ -109,6 +135,13 @@ def test_samples_are_those_of_the_plain_loop():
 def test_perplexity_counts_the_codes_in_use():
     assert perplexity(torch.arange(8).repeat(3), 16).item() == pytest.approx(8)
     assert perplexity(torch.full((5, 2, 2), 3), 16).item() == pytest.approx(1)
+
+
+def test_the_codebooks_perplexity_is_observed(at):
+    model, images = at(begun(), 0).eval(), binary(4)
+    model.examine({"image": images}, 0, None)
+    expected = perplexity(model.nearest(model.encoder(images)), 6).item()
+    assert 1.5 < model.examined()["val/codebook_perplexity"] == pytest.approx(expected)
 
 
 def test_two_codes_are_drawn_as_often_as_the_prior_says():

@@ -22,11 +22,18 @@ def test_the_divergence_from_a_prior_is_its_closed_form():
     torch.testing.assert_close(prior.relative_to(prior).kl(), torch.zeros(5, 3, dtype=torch.float64))
 
 
-def test_a_draw_has_the_density_that_its_noise_says():
-    posterior, prior, noise = random(0), random(1), torch.randn(5, 3, dtype=torch.float64)
-    z = posterior.at(noise)
-    expected = (exact(prior).log_prob(z) - exact(posterior).log_prob(z)).sum(1)
-    torch.testing.assert_close(posterior.relative_to(prior).prior_odds(noise), expected)
+def test_weights_are_ratios_of_densities_at_a_draw():
+    posterior, prior, seen = random(0), random(1), []
+
+    def nll(z):
+        seen.append(z)
+        return z.square().sum(1)
+
+    for given in (prior, None):
+        weight = posterior.log_weight(nll, given)
+        z, own = seen[-1], exact(given or Normal(*torch.zeros(2, 5, 3, dtype=torch.float64)))
+        expected = (own.log_prob(z) - exact(posterior).log_prob(z)).sum(1) - z.square().sum(1)
+        torch.testing.assert_close(weight, expected)
 
 
 def test_means_and_variances_of_draws():

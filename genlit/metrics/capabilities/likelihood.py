@@ -78,10 +78,10 @@ class Kind(NamedTuple):
 def estimates(model: Bounds | HasDensity, k: tuple[int, ...]) -> dict[str, Callable[[Tensor], Tensor]]:
     """What a model says of log p(x) of images (B, C, H, W), in nats (B,), by its name: the exact value comes first."""
     exact = {"log-prob": model.log_prob} if isinstance(model, HasDensity) else {}
-    counts = k if isinstance(model, Bounds) else ()
+    counts = (k if model.tightens else (1,)) if isinstance(model, Bounds) else ()
     bounds = {f"iwae-{count}" if count > 1 else "elbo": partial(model.bound, k=count) for count in counts}
-    given = getattr(model, "given", None)
-    return {f"{name}-given-{given}" if given else name: measure for name, measure in (exact | bounds).items()}
+    given = f"-given-{model.given}" if model.given else ""
+    return {name + given: measure for name, measure in (exact | bounds).items()}
 
 
 def _named(name: str, measure: Callable[[Tensor], Tensor], kind: Kind) -> Callable[[dict], dict[str, Tensor]]:
@@ -94,7 +94,7 @@ def kind_of(model: Bounds | HasDensity, source: Source, split: str) -> Kind:
     Raises:
         GenlitError: it is a density, and the images are binary.
     """
-    whole = not getattr(model, "given", None)  # of a part, D is not the image's
+    whole = not model.given  # of a part, D is not the image's
     if model.levels:
         word = source.binarize or f"{model.levels}-levels"
         return Kind(word, 1.0 if whole else None, Levels(model.levels).check)

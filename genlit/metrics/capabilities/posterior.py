@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genlit.capabilities import Encodes, HasPrior
 from genlit.data import Source
-from genlit.engine.clock import derive
+from genlit.engine.clock import derive, untouched
 from genlit.errors import GenlitError
 from genlit.metrics.capabilities.codes import codes
 from genlit.metrics.capabilities.means import protocol
@@ -40,7 +40,7 @@ def aggregated_posterior(
         return []
     drawn = torch.from_numpy(codes(model, source, split, limit, seed=seed, sampled=True)["codes"])
     n = len(drawn)
-    with torch.random.fork_rng(devices=[]):
+    with untouched(model.device):
         torch.manual_seed(derive("prior", seed))
         prior = model.prior(n, torch.device("cpu"))
     of = protocol(source, n, split, "codes")

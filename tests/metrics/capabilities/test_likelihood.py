@@ -19,6 +19,7 @@ class Density:
     """Gives a known log-density, or probability of levels."""
 
     device = torch.device("cpu")
+    given = ""
 
     def __init__(self, log_prob, levels=None):
         self.log_prob, self.levels = log_prob, levels
