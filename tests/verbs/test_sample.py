@@ -26,7 +26,7 @@ def test_one_class_alone(trained_run, tmp_path):
     ("run", "label", "said"),
     [
         ("labels", "seven", "--label: there is no class seven: the data's are 0, 1"),
-        ("codes", "7", "model.label is 7: it must be left out: this model knows no label"),
+        ("codes", "7", "label is 7: it must be left out: this model knows no label"),
     ],
 )
 def test_a_class_that_is_none_is_refused(trained_run, run, label, said):
