@@ -37,13 +37,20 @@ def sample(
     model = load(path, device=device, trust=trust)
     require(model, "sample", Samples, Translates)
     run_folder = path.parent.parent if path.parent.name == "checkpoints" else path.parent
-    folder = Path(out) if out else run_folder / "samples"
+    folder = Path(out) if out else _own(run_folder / "samples")
     if isinstance(model, Samples):
         condition = {} if label is None else {"label": class_of(label, data_of(path))}
         save(folder, watched(model).sample(count, seed=seed, **condition))
     else:
         translations(folder, model, data_of(path).first(count, model.device, split))
     print(folder)
+    return folder
+
+
+def _own(folder: Path) -> Path:
+    """The run's own folder of samples, without those of an earlier call."""
+    for picture in folder.rglob("*.png"):
+        picture.unlink()
     return folder
 
 

@@ -22,6 +22,13 @@ def test_one_class_alone(trained_run, tmp_path):
     assert expected.tobytes() != to_pil(load(run).sample(3, label=6)).tobytes()
 
 
+def test_the_runs_own_folder_holds_no_earlier_samples(trained_run):
+    run = trained_run("codes")
+    for count in (3, 2):
+        command("sample", run, "-n", count)
+    assert sorted(path.name for path in (run / "samples").iterdir()) == ["00000.png", "00001.png", "grid.png"]
+
+
 @pytest.mark.parametrize(
     ("run", "label", "said"),
     [
