@@ -4,41 +4,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from genlit.families.pixelbypixel import PixelByPixel
+from genlit.families.pixelrnn import PixelRNN
 from genlit.nn.incremental import Causal, Cursor
-from genlit.nn.lstm import LineLSTM, Residual
-from genlit.nn.masked import pixel_stack
+from genlit.nn.lstm import LineLSTM
 
 State = tuple[Tensor, Tensor]  # h and c of an image, each (B, H + 1, W + 1, h), with a margin above and to the left
-
-
-class DiagonalBiLSTM(PixelByPixel):
-    """p(x) = Π_i p(x_i | x_<i), every conditional by LSTMs along the diagonals, from the left and from the right.
-
-    A 7x7 convolution with mask A, residual layers (input-to-state 1x1 with mask B; state-to-state over the pixel before
-    and the one above, in both directions; the right one's states a row lower), two 1x1 layers. A logit sees all pixels
-    drawn before but the last one of the row above, where that is out of the 7x7 convolution's reach: mask A keeps each
-    pixel out of its own states, and the lowered ones are of no pixel after it.
-
-    van den Oord et al. 2016, "Pixel Recurrent Neural Networks", section 3.2 and table 1,
-    https://arxiv.org/abs/1601.06759
-
-    Departs from the paper: RMSProp with Adam's correction of its start, which is Adam with β₁ = 0.
-
-    Args:
-        shape: (C, H, W).
-        layers: number of LSTM layers.
-        pixels: options of PixelByPixel.
-    """
-
-    def __init__(
-        self, shape: tuple[int, int, int], *, layers: int = 7, betas: tuple[float, float] = (0.0, 0.99), **pixels
-    ):
-        super().__init__(shape, betas=betas, **pixels)
-        self.require_counts(layers=layers)
-        h, colours = self.width, self.shape[0]
-        stack = [Residual(Diagonals(h, colours), (1, 1)) for _ in range(layers)]
-        self.network = pixel_stack(stack, h, colours, self.pixels.outputs)
 
 
 class Diagonals(Causal):
@@ -95,3 +65,22 @@ def unskew(x: Tensor) -> Tensor:
     height, columns = x.shape[-3:-1]
     padded = pad(x.flatten(-3, -2), (0, 0, 0, height)).unflatten(-2, (height, columns + 1))
     return padded[..., : columns - height + 1, :]
+
+
+class DiagonalBiLSTM(PixelRNN):
+    """p(x) = Π_i p(x_i | x_<i), every conditional by LSTMs along the diagonals, from the left and from the right.
+
+    A 7x7 convolution with mask A, residual layers (input-to-state 1x1 with mask B; state-to-state over the pixel before
+    and the one above, in both directions; the right one's states a row lower), two 1x1 layers. A logit sees all pixels
+    drawn before but the last one of the row above, where that is out of the 7x7 convolution's reach: mask A keeps each
+    pixel out of its own states, and the lowered ones are of no pixel after it.
+
+    van den Oord et al. 2016, "Pixel Recurrent Neural Networks", section 3.2 and table 1,
+    https://arxiv.org/abs/1601.06759
+
+    Args:
+        shape: (C, H, W).
+        engine: options of PixelRNN.
+    """
+
+    recurrence, kernel = Diagonals, (1, 1)

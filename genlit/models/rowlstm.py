@@ -2,37 +2,9 @@
 
 from torch import Tensor
 
-from genlit.families.pixelbypixel import PixelByPixel
+from genlit.families.pixelrnn import PixelRNN
 from genlit.nn.incremental import Causal, Cursor
-from genlit.nn.lstm import LineLSTM, Residual
-from genlit.nn.masked import pixel_stack
-
-
-class RowLSTM(PixelByPixel):
-    """p(x) = Π_i p(x_i | x_<i), every conditional by LSTMs that go down the image by rows.
-
-    A 7x7 convolution with mask A, residual layers (input-to-state 1x3 with mask B, state-to-state 1x3 over the row
-    above), two 1x1 layers. Of the pixels drawn before, a layer sees a triangle that widens upwards.
-
-    van den Oord et al. 2016, "Pixel Recurrent Neural Networks", section 3.1 and table 1,
-    https://arxiv.org/abs/1601.06759
-
-    Departs from the paper: RMSProp with Adam's correction of its start, which is Adam with β₁ = 0.
-
-    Args:
-        shape: (C, H, W).
-        layers: number of LSTM layers.
-        pixels: options of PixelByPixel.
-    """
-
-    def __init__(
-        self, shape: tuple[int, int, int], *, layers: int = 7, betas: tuple[float, float] = (0.0, 0.99), **pixels
-    ):
-        super().__init__(shape, betas=betas, **pixels)
-        self.require_counts(layers=layers)
-        h, colours = self.width, self.shape[0]
-        stack = [Residual(Rows(h, colours), (1, 3)) for _ in range(layers)]
-        self.network = pixel_stack(stack, h, colours, self.pixels.outputs)
+from genlit.nn.lstm import LineLSTM
 
 
 class Rows(Causal):
@@ -60,3 +32,20 @@ class Rows(Causal):
         """Room for h, with a margin above and on both sides, and for c, with one above."""
         height, width = cursor.size
         return tuple(x.new_zeros(len(x), height + 1, columns, self.lstm.h) for columns in (width + 2, width))
+
+
+class RowLSTM(PixelRNN):
+    """p(x) = Π_i p(x_i | x_<i), every conditional by LSTMs that go down the image by rows.
+
+    A 7x7 convolution with mask A, residual layers (input-to-state 1x3 with mask B, state-to-state 1x3 over the row
+    above), two 1x1 layers. Of the pixels drawn before, a layer sees a triangle that widens upwards.
+
+    van den Oord et al. 2016, "Pixel Recurrent Neural Networks", section 3.1 and table 1,
+    https://arxiv.org/abs/1601.06759
+
+    Args:
+        shape: (C, H, W).
+        engine: options of PixelRNN.
+    """
+
+    recurrence, kernel = Rows, (1, 3)
