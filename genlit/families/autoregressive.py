@@ -112,14 +112,13 @@ class Autoregressive(FromDraws, GenerativeModel):
         with self.evaluation():
             observed = mask.to(self.device).bool().expand_as(images)
             known = self.pixels.check(torch.where(observed, self.here(images), -1.0))
-            draws = self._draws(0, len(images) * particles, seed).to(known).unflatten(0, (-1, particles))
-            noise, filled = _gumbel(len(images), particles, seed).to(known), torch.empty_like(known)
             weighed = self._looks_ahead(observed) | (bool(self.parts) and label is None)
-            for rows, copies in ((~weighed, 1), (weighed, particles)):
-                where = rows.nonzero()[:, 0].split(max(1, ROWS // copies))
-                for part in filter(len, where):
-                    inputs = known[part], observed[part], draws[part, :copies], noise[part, :copies]
-                    filled[part] = self._completed(*inputs, label)
+            fillings, filled = torch.where(weighed, particles, 1), torch.empty_like(known)
+            for copies in fillings.unique().tolist():
+                draws = self._draws(0, len(images) * copies, seed).to(known).unflatten(0, (-1, copies))
+                noise = _gumbel(len(images), copies, seed).to(known)
+                for part in (fillings == copies).nonzero()[:, 0].split(max(1, ROWS // copies)):
+                    filled[part] = self._completed(known[part], observed[part], draws[part], noise[part], label)
             return torch.where(mask.to(images.device).bool(), images, filled.to(images))
 
     def _completed(self, known: Tensor, observed: Tensor, draws: Tensor, noise: Tensor, label: int | None) -> Tensor:

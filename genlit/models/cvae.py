@@ -9,7 +9,6 @@ from torch.nn.functional import one_hot
 
 from genlit.families.sampling import one_of
 from genlit.losses.likelihood import streaming_logmeanexp
-from genlit.model import Batch, Turn
 from genlit.models.vae import VAE
 from genlit.nn.levels import checked
 from genlit.nn.normal import Normal
@@ -53,16 +52,6 @@ class CVAE(VAE):
         self.require_counts(classes=classes)
         self.classes = classes
         self.encoder, self.decoder = self.coders(hidden, beside=classes)
-
-    def turns(self, batch: Batch) -> Iterator[Turn]:
-        images, labels = batch["image"], batch["label"]
-        posterior = self.posterior(images, labels)
-        reconstruction = self.nll(posterior.draw(), images, labels).mean()
-        divergences = posterior.kl()
-        yield "autoencoder", {"reconstruction": reconstruction, "kl": self.freed(divergences)}
-
-        self.observe("elbo_given_label", -(reconstruction + divergences.sum(1).mean()))
-        self.observe("beta", self.weight("kl"))
 
     def posterior(self, images: Tensor, labels: Tensor) -> Normal:
         """q(z|x,y)."""

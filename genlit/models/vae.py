@@ -52,19 +52,20 @@ class VAE(LatentGaussian):
         self.kl_warmup, self.free_nats = kl_warmup, free_nats
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
-        images = batch["image"]
-        posterior = self.posterior(images)
-        reconstruction = self.nll(posterior.draw(), images).mean()
+        images, *labels = (batch[name] for name in self.needs)  # labels condition a CVAE
+        posterior = self.posterior(images, *labels)
+        reconstruction = self.nll(posterior.draw(), images, *labels).mean()
         divergences = posterior.kl()
         yield "autoencoder", {"reconstruction": reconstruction, "kl": self.freed(divergences)}
 
-        elbo = -(reconstruction + divergences.sum(1).mean())
-        self.observe("elbo", elbo)
+        kl, given = divergences.sum(1).mean(), "_given_label" if labels else ""
+        elbo = -(reconstruction + kl)
+        self.observe("elbo" + given, elbo)
         if self.levels:
-            self.observe("bits_per_dim", bits_per_dim(-elbo, math.prod(self.shape)))
+            self.observe("bits_per_dim" + given, bits_per_dim(-elbo, math.prod(self.shape)))
         self.observe("beta", self.weight("kl"))
         if self.free_nats:  # the term is then what is minimised
-            self.observe("kl", divergences.sum(1).mean())
+            self.observe("kl", kl)
 
     def weight(self, term: str) -> float:
         """β rises over the warm-up."""
