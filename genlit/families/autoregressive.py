@@ -45,8 +45,8 @@ class Autoregressive(FromDraws, GenerativeModel):
             yield position, self.logits(canvas, labels).flatten(2)[..., position]
 
     def order(self) -> list[int]:
-        """Positions in the flattened image in the order of the factors: by rows, and a pixel's channels in turn."""
-        return torch.arange(math.prod(self.shape)).view(self.shape).permute(1, 2, 0).flatten().tolist()
+        """Positions in the flattened image in the order of the factors; by rows unless a model says more."""
+        return ordering(self.shape)
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
         nll = self.nll(batch["image"], batch["label"] if self.parts else None).mean()  # given labels, of p(x|y)
@@ -152,9 +152,12 @@ class Autoregressive(FromDraws, GenerativeModel):
         return looks_ahead(observed, self.order())
 
 
-def shuffled(n: int, seed: int, which: int = 0) -> list[int]:
-    """The `which`-th random order of n positions that a seed gives."""
-    return torch.randperm(n, generator=torch.Generator().manual_seed(derive("order", seed, which))).tolist()
+def ordering(shape: tuple[int, int, int], seed: int | None = None, which: int = 0) -> list[int]:
+    """Positions in the flattened image by rows, a pixel's channels in turn; or the `which`-th random order of a seed."""
+    if seed is None:
+        return torch.arange(math.prod(shape)).view(shape).permute(1, 2, 0).flatten().tolist()
+    generator = torch.Generator().manual_seed(derive("order", seed, which))
+    return torch.randperm(math.prod(shape), generator=generator).tolist()
 
 
 def looks_ahead(observed: Tensor, order: list[int]) -> Tensor:

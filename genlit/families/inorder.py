@@ -1,12 +1,10 @@
 """Models of binary pixels in any one order."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from genlit.families.autoregressive import Autoregressive, shuffled
+from genlit.families.autoregressive import Autoregressive, ordering
 
 
 class InOrder(Autoregressive):
@@ -33,8 +31,7 @@ class InOrder(Autoregressive):
         super().__init__(shape, lr=lr, betas=betas, **engine)
         self.require("weight_decay", weight_decay, weight_decay >= 0, "at least 0")
         self.weight_decay = weight_decay
-        positions = super().order() if order is None else shuffled(math.prod(self.shape), order)
-        self.register_buffer("positions", torch.tensor(positions))
+        self.register_buffer("positions", torch.tensor(ordering(self.shape, order)))
 
     def optimizer(self, player: str, parameters: list[nn.Parameter]) -> Optimizer:
         return Adam(parameters, lr=self.lr[player], betas=self.betas, weight_decay=self.weight_decay, fused=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from genlit.engine.clock import derive
-from genlit.families.autoregressive import Autoregressive, Conditional, looks_ahead, shuffled
+from genlit.families.autoregressive import Autoregressive, Conditional, looks_ahead, ordering
 from genlit.model import Batch, Turn
 
 
@@ -54,7 +54,7 @@ class MADE(Autoregressive):
     def _degrees(self, widths: tuple[int, ...], order: int | None, mask: int) -> list[Tensor]:
         """A mask's ranks 0 … D − 1, then each hidden layer's degrees, uniform from the lowest below to D − 2."""
         pixels, generator = widths[0], torch.Generator().manual_seed(derive("mask", self.seed, mask))
-        degrees = [torch.tensor(super().order() if order is None else shuffled(pixels, order, mask)).argsort()]
+        degrees = [torch.tensor(ordering(self.shape, order, mask)).argsort()]
         for width in widths[1:]:
             lowest, above = int(degrees[-1].min()), max(1, pixels - 1)
             degrees.append(torch.randint(lowest, above, (width,), generator=generator))

@@ -1,12 +1,11 @@
 """The first-order Markov chain over pixels."""
 
-import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from genlit.families.autoregressive import Conditional, shuffled
+from genlit.families.autoregressive import Conditional, ordering
 from genlit.families.counted import Counted
 
 
@@ -25,8 +24,7 @@ class MarkovChain(Counted):
 
     def __init__(self, shape: tuple[int, int, int], *, laplace: float = 1.0, order: int | None = None, **engine):
         super().__init__(shape, laplace=laplace, **engine)
-        positions = super().order() if order is None else shuffled(math.prod(self.shape), order)
-        self.register_buffer("positions", torch.tensor(positions))
+        self.register_buffer("positions", torch.tensor(ordering(self.shape, order)))
 
     def order(self) -> list[int]:
         return self.positions.tolist()
