@@ -153,7 +153,7 @@ class Autoregressive(FromDraws, GenerativeModel):
 
 
 def ordering(shape: tuple[int, int, int], seed: int | None = None, which: int = 0) -> list[int]:
-    """Positions in the flattened image by rows, a pixel's channels in turn; or the `which`-th random order of a seed."""
+    """Positions in the flattened image by rows, a pixel's channels in turn, or a seed's `which`-th random order."""
     if seed is None:
         return torch.arange(math.prod(shape)).view(shape).permute(1, 2, 0).flatten().tolist()
     generator = torch.Generator().manual_seed(derive("order", seed, which))
