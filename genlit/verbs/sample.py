@@ -37,21 +37,23 @@ def sample(
     model = load(path, device=device, trust=trust)
     require(model, "sample", Samples, Translates)
     run_folder = path.parent.parent if path.parent.name == "checkpoints" else path.parent
-    folder = Path(out) if out else _own(run_folder / "samples")
+    folder = Path(out) if out else run_folder / "samples"
     if isinstance(model, Samples):
         condition = {} if label is None else {"label": class_of(label, data_of(path))}
-        save(folder, watched(model).sample(count, seed=seed, **condition))
+        images = watched(model).sample(count, seed=seed, **condition)
+        if not out:
+            _clear(folder)
+        save(folder, images)
     else:
         translations(folder, model, data_of(path).first(count, model.device, split))
     print(folder)
     return folder
 
 
-def _own(folder: Path) -> Path:
-    """The run's own folder of samples, without those of an earlier call."""
-    for picture in folder.rglob("*.png"):
+def _clear(folder: Path) -> None:
+    """Takes the samples of an earlier call, of which there may have been more, out of the run's own folder."""
+    for picture in folder.glob("*.png"):
         picture.unlink()
-    return folder
 
 
 def class_of(name: str, source: Source) -> int:

@@ -26,6 +26,8 @@ def test_the_runs_own_folder_holds_no_earlier_samples(trained_run):
     run = trained_run("codes")
     for count in (3, 2):
         command("sample", run, "-n", count)
+    with pytest.raises(GenlitError):  # a refusal deletes nothing
+        command("sample", run, "--label", "7")
     assert sorted(path.name for path in (run / "samples").iterdir()) == ["00000.png", "00001.png", "grid.png"]
 
 
