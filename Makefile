@@ -10,7 +10,7 @@ RUNS ?= $(RUN)
 IMAGES ?= test
 ARGS ?=
 
-.PHONY: help setup train smoke eval rank sample complete score features list doctor test lint bench bench-metrics resume-check clean
+.PHONY: help setup train smoke eval rank sample complete score features list doctor theory test lint bench bench-metrics resume-check clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -54,6 +54,9 @@ list: setup ## List experiments, overlays and runs.
 
 doctor: setup ## Check packages, devices, data, folders and dashboard.
 	$(BIN)/python -m genlit doctor
+
+theory: setup ## Draw the theory of GANs, with every number beside its exact value.
+	OMP_NUM_THREADS=1 $(BIN)/python -m experiments.theory $(ARGS)
 
 test: setup ## Run the tests.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)

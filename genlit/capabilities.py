@@ -4,6 +4,7 @@ Every method evaluates with the averaged (EMA) weights, in evaluation mode, with
 random state as it was. Images are float, (B, C, H, W), in [-1, 1].
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -17,6 +18,21 @@ class Samples(Protocol):
     """Draws images: n of a seed's endless row from the `start`-th on, each the same whatever the other arguments."""
 
     def sample(self, n: int, *, seed: int = 0, start: int = 0, batch_size: int = 64) -> Tensor: ...
+
+
+@runtime_checkable
+class Traverses(Protocol):
+    """Varies a code of fixed draws: `rows` draws by values of the code, (rows, values, C, H, W).
+
+    `traversals` names the codes. A model with "label" among them has so many `classes`, and `sample` takes a `label`;
+    with "category" among them, `sample` takes a `category`. Where it names none, there is nothing to vary.
+    """
+
+    traversals: tuple[str, ...]
+
+    def traverse(
+        self, code: str, rows: int, *, steps: int = 10, seed: int = 0, values: Sequence[float] | None = None
+    ) -> Tensor: ...
 
 
 @runtime_checkable
@@ -71,6 +87,20 @@ class Classifies(Protocol):
 
 
 @runtime_checkable
+class Clusters(Protocol):
+    """Gives the probabilities of an image's categories, (B, K), that were found without labels."""
+
+    def cluster(self, images: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class Criticises(Protocol):
+    """Gives a critic's logit of each image, (B,): the larger, the more it takes it for a real one."""
+
+    def criticise(self, images: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
 class HasDensity(Protocol):
     """Gives log p(x), (B,), in nats: of `levels` equally spaced values, or a density in x's units where it is None.
 
@@ -102,6 +132,11 @@ class HasPrior(Protocol):
     """Draws codes from the prior, (n, K), with torch's global random state."""
 
     def prior(self, n: int, device: torch.device) -> Tensor: ...
+
+
+def codes_of(model: Any) -> tuple[str, ...]:
+    """The codes that a model can vary; most models have none."""
+    return model.traversals if isinstance(model, Traverses) else ()
 
 
 def require(model: Any, act: str, *capabilities: type) -> None:

@@ -104,15 +104,22 @@ def evaluate(names: tuple[str, ...], images: str | None, against: str | None, **
 
 @verbs.command()
 @click.argument("run")
-@click.option("-n", "--count", default=64, show_default=True, help="How many images.")
+@click.option("-n", "--count", type=int, help="How many images [64], points of the plane [2000] or rows [8].")
 @click.option("--label", metavar="CLASS", help="Draw from this class alone, by its name in the data.")
+@click.option(
+    "--traverse", metavar="CODE", help="Show a code's values side by side, of the same draws: label, category ..."
+)
+@click.option("--classes", metavar="CLASS,...", help="With --traverse label: these classes alone, by their names.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the draws.")
 @click.option("--out", default=None, help="Folder for the pictures; by default `samples` in the run's.")
 @SPLIT
 @DEVICE
 @TRUST
 def sample(run: str, **options) -> None:
-    """Write a trained model's samples (or translations of held-out images) as PNGs and a grid."""
+    """Write a trained model's samples (or translations of held-out images) as PNGs and a grid.
+
+    genlit sample dcgan   |   genlit sample cvae --label 7   |   genlit sample cvae --traverse label --classes 3,7
+    """
     from genlit.verbs.sample import sample
 
     sample(run, **options)

@@ -119,6 +119,10 @@ class GenerativeModel(Engine):
         """A term's factor in its player's total; constant unless a model says more."""
         return self.weights[term]
 
+    def pace(self) -> float:
+        """A factor of all rates at this moment, besides warmup and decay; 1 unless a model says more."""
+        return 1.0
+
     def compilable(self) -> list[nn.Module]:
         """The networks that torch.compile may take; not one under a gradient penalty: it has no double backward."""
         return [self.get_submodule(name) for names in self.players.values() for name in names]
@@ -139,13 +143,13 @@ class GenerativeModel(Engine):
 
     @property
     def batch_images(self) -> int:
-        """Images per iteration, over all processes and micro-batches."""
-        return self._trainer.datamodule.batch_size if self._trainer and self._trainer.datamodule else 0
+        """Images of this iteration, over all processes and micro-batches."""
+        return self._clocked(self.iteration)[1]
 
     @property
     def images(self) -> int:
-        """Images seen: iterations · images per iteration."""
-        return self.iteration * self.batch_images if self._trainer else self._past[1]
+        """Images seen in the iterations finished."""
+        return self._clocked(self.iteration)[0] if self._trainer else self._past[1]
 
     def every(self, n: int) -> bool:
         """Whether this is the last of `n` iterations; always in validation, which plays every turn."""

@@ -41,6 +41,7 @@ FLAGS = [
 ]  # fmt: skip
 SMALL = {
     "DCGAN": ["--model.width=8", "--data.batch_size=16"],
+    "ProgressiveGAN": ["--model.width=8", "--model.stage_images=100", "--data.batch_size={0: 8, 150: 4}"],
     "CycleGAN": ["--model.width=4", "--model.blocks=1", "--model.critic_width=4"],
     "VAE": ["--model.hidden=[32]"],
 }

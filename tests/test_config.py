@@ -30,8 +30,8 @@ def file(tmp_path):
 
 def test_later_ones_win(file):
     assert parse().trainer.log_every_n_steps == 50
-    assert parse(experiment="dcgan-hinge").model.loss == "hinge"
-    assert parse(experiment="dcgan-hinge").data.size == parse().data.size == 32
+    assert parse(experiment="sngan").model.loss == "hinge"
+    assert parse(experiment="sngan").data.size == parse().data.size == 32
     assert parse(overlays=["trainer/smoke"]).trainer.max_steps == 2
     assert parse("--trainer.max_steps=7", overlays=["trainer/smoke"]).trainer.max_steps == 7
     mine = file("based_on: [dcgan]\nmodel:\n  width: 5\n")
@@ -66,6 +66,17 @@ def test_a_smoke_run_lies_apart():
 def test_interpolations_follow_an_override(file):
     mine = file("based_on: [dcgan]\nmodel:\n  ema: ${data.batch_size}\n")
     assert parse("--data.batch_size=10", experiment=mine).model.ema == 10
+
+
+def test_a_batch_size_is_a_number_or_several_by_images_seen(file):
+    mine = file("based_on: [dcgan]\ndata:\n  batch_size: {0: 64, 40000: 32}\n")
+    assert parse(experiment=mine).data.batch_size == {0: 64, 40000: 32}
+    assert parse("--data.batch_size=32", experiment=mine).data.batch_size == 32
+    assert parse("--data.batch_size={0: 8, 100: 16}").data.batch_size == {0: 8, 100: 16}
+    again = file(yaml.safe_dump(config.dump(parse(experiment=mine))))
+    assert parse(experiment=again).data.batch_size == {0: 64, 40000: 32}
+    with pytest.raises(GenlitError, match=r"data\.batch_size: many is not of the type int, dict"):
+        parse("--data.batch_size=many")
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,27 @@ def test_the_clock_counts_iterations(tmp_path, n_critic, accumulate):
     assert sum(player == "generator" for player, *_ in model.played) == 20 // n_critic * accumulate
 
 
+def test_the_clock_counts_the_images_of_growing_batches(tmp_path):
+    class Counts(Game):
+        def turns(self, batch):
+            seen.append((self.images, self.batch_images, len(batch["image"])))
+            yield from super().turns(batch)
+
+    seen, log = [], Records()
+    model, data = Counts(ema=1e9, warmup=16), digits({0: 4, 6: 8, 20: 2})
+    train(model, tmp_path, max_steps=6, data=data, logger=log, log_every_n_steps=1)
+    assert seen == [(0, 4, 4), (4, 4, 4), (8, 8, 8), (16, 8, 8), (24, 2, 2), (26, 2, 2)]
+    assert [record["progress/images"] for _, record in log.records] == [4, 8, 16, 24, 26, 28]
+    assert [record["rate/critic"] / 2e-4 for _, record in log.records] == pytest.approx([0, 0.25, 0.5, 1, 1, 1])
+
+
+def test_the_average_moves_by_the_images_of_the_iteration(tmp_path, monkeypatch):
+    moves = []
+    monkeypatch.setattr("genlit.engine.ema.EMA.update", lambda self, live, batch, images: moves.append((batch, images)))
+    train(Game(ema=100), tmp_path, data=digits({0: 4, 6: 8}))
+    assert moves == [(4, 4), (4, 8), (8, 16), (8, 24)]
+
+
 def test_no_gradient_outlives_its_turn(tmp_path):
     model = Game()
     train(model, tmp_path)
@@ -274,6 +295,8 @@ def test_a_restored_log_goes_on_with_the_optimisers_configuration(tmp_path):
 def test_a_batch_that_does_not_divide_is_refused(tmp_path):
     with pytest.raises(GenlitError, match=r"model\.accumulate: 3 does not divide the 8"):
         train(Game(accumulate=3), tmp_path)
+    with pytest.raises(GenlitError, match=r"model\.accumulate: 2 does not divide the 5"):
+        train(Game(accumulate=2), tmp_path, data=digits({0: 4, 1000: 5}))
 
 
 def test_compiled_networks_train_the_same_and_keep_their_names(tmp_path, monkeypatch):

@@ -8,17 +8,21 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image
 from torch import Tensor
 
-from genlit.capabilities import CompletesOwn, Encodes, Reconstructs, Samples, Translates
+from genlit.capabilities import CompletesOwn, Criticises, Encodes, Reconstructs, Samples, Translates, codes_of
 from genlit.errors import GenlitError
-from genlit.logging.media import log_pictures, scatter, side_by_side, to_pil
+from genlit.logging.media import log_pictures, side_by_side, to_pil, traversal
+from genlit.logging.plane import POINT, density, field, scatter
 
 CODES = 1000  # points in a picture of codes
+POINTS, FEW = 2000, 200  # samples of the plane, and those of them in a picture that shows something else, too
 
 
 class Pictures(Callback):
     """Draws samples of fixed noise, and of fixed images reconstructions, completions, translations and codes.
 
-    Codes are drawn where there are two, of a thousand held-out images, coloured by label where they have one.
+    Codes are drawn where there are two, of a thousand held-out images, coloured by label where they have one. A code
+    that a model can vary, such as a label, has its values beside each other. Samples that are points of the plane lie
+    over held-out ones, and on what a critic thinks of the plane.
 
     Args:
         every: iterations between two drawings; there is one before training and one after it, too.
@@ -56,8 +60,13 @@ class Pictures(Callback):
 
     def _pictures(self, trainer: Trainer, model: LightningModule) -> dict[str, Image.Image]:
         pictures = {}
-        if isinstance(model, Samples):
+        if isinstance(model, Samples) and model.shape == POINT:
+            pictures |= _of_points(model, trainer.datamodule.first(POINTS, model.device)["image"])
+        elif isinstance(model, Samples):
             pictures["samples"] = to_pil(model.sample(self.count, seed=0))
+        for code in codes_of(model):
+            rows = FEW if model.shape == POINT else max(1, self.count // 8)
+            pictures[f"traverse-{code}"] = traversal(model.traverse(code, rows))
         if isinstance(model, Reconstructs):
             images = self._rows(trainer, model)["image"][: self.count // 2]
             pictures["reconstructions"] = side_by_side(images, model.reconstruct(images))
@@ -77,6 +86,15 @@ class Pictures(Callback):
         if self._fixed is None:
             self._fixed = trainer.datamodule.first(self.count // 2, model.device)
         return self._fixed
+
+
+def _of_points(model: Samples, real: Tensor) -> dict[str, Image.Image]:
+    """Samples of the plane over real points, and over what the critic thinks of it."""
+    samples = model.sample(POINTS, seed=0)
+    pictures = {"density": density(samples, real)}
+    if isinstance(model, Criticises):
+        pictures["field"] = field(model.criticise, samples[:FEW], real[:FEW])
+    return pictures
 
 
 def _completions(model: CompletesOwn, images: Tensor) -> Image.Image:

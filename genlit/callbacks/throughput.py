@@ -34,7 +34,7 @@ class Throughput(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._started = self._last = time.perf_counter()
-        self._cpu_last = time.process_time()
+        self._cpu_last, self._seen = time.process_time(), pl_module.images
         self._forget()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
@@ -43,7 +43,7 @@ class Throughput(Callback):
         self._cpu_seconds += cpu_now - self._cpu_last
         self._last, self._cpu_last = now, cpu_now
         self._iterations += 1
-        self._images += pl_module.batch_images
+        self._images, self._seen = self._images + pl_module.images - self._seen, pl_module.images
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validating = True

@@ -20,6 +20,7 @@ from genlit.data.images import FITS, Fit, Images
 from genlit.data.order import ClockedBatches, Order, OrderedBatches
 from genlit.data.store import IMAGE_COLUMNS, LAYOUT, Contents, Store, data_root, obtain
 from genlit.data.workers import ShieldedLoader
+from genlit.engine.clock import Batches
 from genlit.errors import GenlitError
 
 BYTE = 2 / 255  # between the values of neighbouring bytes in [-1, 1]
@@ -92,7 +93,8 @@ class Source(LightningDataModule):
         size: side in pixels to which images are brought; None keeps theirs, on which all must then agree.
         fit: crop (shorter side to `size`, centre kept), pad (longer side to `size`, black around) or stretch.
         upscale: whether images smaller than `size` are enlarged rather than refused.
-        batch_size: images per iteration, over all processes and accumulated micro-batches.
+        batch_size: images per iteration, over all processes and accumulated micro-batches; or several, by the images
+            seen from which on they hold: {0: 64, 40000: 32}. Held-out images come in the largest.
         mirror: whether training images are flipped left to right, each with probability 1/2.
         binarize: pixels become -1 or +1: dynamic (+1 with probability u/255 for the byte u) or threshold (u > 127).
         dequantize: bytes become real numbers, by uniform noise as wide as a byte's step: what a density needs.
@@ -116,7 +118,7 @@ class Source(LightningDataModule):
         size: int | None = None,
         fit: Literal["crop", "pad", "stretch"] = "crop",
         upscale: bool = False,
-        batch_size: int = 64,
+        batch_size: int | dict[int, int] = 64,
         mirror: bool = False,
         binarize: Literal["dynamic", "threshold"] | None = None,
         dequantize: bool = False,
@@ -130,7 +132,6 @@ class Source(LightningDataModule):
         super().__init__()
         _require("size", size, size is None or size >= 1, "at least 1")
         _require("fit", fit, fit in FITS, "crop, pad or stretch")
-        _require("batch_size", batch_size, batch_size >= 1, "at least 1")
         _require("binarize", binarize, binarize in (None, "dynamic", "threshold"), "dynamic, threshold or null")
         _require("dequantize", dequantize, not (dequantize and binarize), "false where binarize is set")
         _require("holdout", holdout, 0 <= holdout < 1, "at least 0 and below 1")
@@ -138,7 +139,7 @@ class Source(LightningDataModule):
         _require("only", only, only is None or len(only) > 0, "labels, or null")
         _require("workers", workers, workers >= 0, "at least 0")
         _require("seed", seed, seed >= 0, "at least 0")
-        self.fit = Fit(size, fit, upscale, self.resample)
+        self.fit, self.batches = Fit(size, fit, upscale, self.resample), Batches(batch_size)
         self.batch_size, self.mirror, self.binarize, self.holdout = batch_size, mirror, binarize, holdout
         self.labelled, self.only, self.dequantize, self.workers, self.seed = labelled, only, dequantize, workers, seed
         self.root = data_root(root)
@@ -249,7 +250,7 @@ class Source(LightningDataModule):
         if split == "train":
             sampler = ClockedBatches(rows.sizes, self.batch_size, self.seed, rank, world, self._iteration)
         else:
-            sampler = OrderedBatches(rows.sizes, self.batch_size, rank, world)
+            sampler = OrderedBatches(rows.sizes, self.batches.largest, rank, world)
         return self._loader(rows, sampler)
 
     def train_dataloader(self) -> DataLoader:

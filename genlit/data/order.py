@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 
 import numpy as np
 from torch.utils.data import Sampler
 
+from genlit.engine.clock import Batches
 from genlit.errors import GenlitError
 
 
@@ -47,35 +49,44 @@ class Order:
 
 
 class ClockedBatches(Sampler[list[np.ndarray]]):
-    """Endless training batches: iteration `it` reads positions [it B, (it + 1) B) of every stream's order.
+    """Endless training batches: iteration `it`, of B images after n, reads positions [n, n + B) of every order.
 
     Rank r takes the r-th of `world` equal slices, so the union over ranks does not depend on `world`.
 
     Args:
         sizes: rows of each stream.
-        batch_size: B, images per iteration over all processes.
+        batch_size: B, images per iteration over all processes, or several: see Batches.
         seed: at least 0.
         rank: this process, 0 <= rank < world.
-        world: number of processes; divides B.
+        world: number of processes; divides every B.
         start: gives the iteration to begin at, asked each time iteration begins.
 
     Raises:
-        GenlitError: `world` does not divide B.
+        GenlitError: `world` does not divide a B.
     """
 
     def __init__(
-        self, sizes: Sequence[int], batch_size: int, seed: int, rank: int, world: int, start: Callable[[], int]
+        self,
+        sizes: Sequence[int],
+        batch_size: int | dict[int, int],
+        seed: int,
+        rank: int,
+        world: int,
+        start: Callable[[], int],
     ):
-        if batch_size % world:
-            raise GenlitError(f"data.batch_size is {batch_size}, which {world} processes cannot share equally.")
+        self.batches = Batches(batch_size)
+        for name, size in self.batches.sizes.items():
+            if size % world:
+                raise GenlitError(f"{name} is {size}, which {world} processes cannot share equally.")
         self.orders = [Order(n, seed, f"stream {k}") for k, n in enumerate(sizes)]
-        self.batch_size, self.share, self.rank, self.start = batch_size, batch_size // world, rank, start
+        self.rank, self.world, self.start = rank, world, start
 
     def __iter__(self) -> Iterator[list[np.ndarray]]:
-        position = self.start() * self.batch_size + self.rank * self.share
-        while True:
-            yield [order.rows(position, position + self.share) for order in self.orders]
-            position += self.batch_size
+        for iteration in count(self.start()):
+            images, size = self.batches.at(iteration)
+            share = size // self.world
+            position = images + self.rank * share
+            yield [order.rows(position, position + share) for order in self.orders]
 
 
 class OrderedBatches(Sampler[list[np.ndarray]]):

@@ -19,7 +19,7 @@ class Mixture(Source):
     Args:
         centres: cₖ, (K, 2).
         std: σ, above 0.
-        batch_size: points per iteration, over all processes and accumulated micro-batches.
+        batch_size: points per iteration, over all processes and accumulated micro-batches; or several: see Source.
         holdout: share of the training points, the last ones, kept for validation.
         workers: processes that read batches.
         seed: fixes the points and their order.
@@ -35,7 +35,7 @@ class Mixture(Source):
         self,
         centres: Tensor,
         std: float,
-        batch_size: int = 256,
+        batch_size: int | dict[int, int] = 256,
         holdout: float = 0.05,
         workers: int = 0,
         seed: int = 0,

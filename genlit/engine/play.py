@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
-from genlit.engine.clock import rate, reseed
+from genlit.engine.clock import Batches, rate, reseed
 from genlit.engine.ema import EMA
 from genlit.engine.guard import Guard
 from genlit.engine.logbook import Logbook
@@ -72,13 +72,16 @@ class Engine(LightningModule):
     def _split(self, batch: Batch) -> list[Batch]:
         """Equal micro-batches, in order."""
         n = len(next(iter(batch.values())))
+        self._refuse_uneven(n)
+        size = n // self.accumulate
+        return [{name: column[i : i + size] for name, column in batch.items()} for i in range(0, n, size)]
+
+    def _refuse_uneven(self, n: int) -> None:
         if n % self.accumulate:
             raise GenlitError(
                 f"model.accumulate: {self.accumulate} does not divide the {n} images that each process reads; "
                 "choose a data.batch_size that it divides"
             )
-        size = n // self.accumulate
-        return [{name: column[i : i + size] for name, column in batch.items()} for i in range(0, n, size)]
 
     def _play_turn(self, games: list[Iterator[Turn]], turn: int) -> str | None:
         """Advances every game to its next yield and backpropagates it; None when the games are over."""
@@ -119,17 +122,18 @@ class Engine(LightningModule):
             clip_grads_with_norm_(self._owned(player), self.clip[player], norm)
 
     def _set_rates(self) -> None:
-        factor = rate(self.images, self.warmup, self.decay)
+        factor = rate(self.images, self.warmup, self.decay) * self.pace()
         for player, optimizer in self._optimizers.items():
             for group in optimizer.param_groups:
                 group["lr"] = self.lr[player] * factor
 
     def _finish_iteration(self) -> None:
         """Ticks the clock once, whatever the number of updates, and writes the log at its one modulus."""
+        played = self.batch_images
         self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.increment_ready()
         self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.increment_completed()
         if self.ema:
-            self.ema.update(self, self.batch_images, self.images)
+            self.ema.update(self, played, self.images)
         if self.iteration % self.trainer.log_every_n_steps == 0:
             self._guard.check()
             rates = {f"rate/{player}": opt.param_groups[0]["lr"] for player, opt in self._optimizers.items()}
@@ -165,6 +169,17 @@ class Engine(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Writes the means over the held-out images."""
         self.record(self.examined())
+
+    # The clock
+
+    def _clocked(self, iteration: int) -> tuple[int, int]:
+        """Images before an iteration, and its own; none where the training has no source."""
+        return batches.at(iteration) if (batches := self._batches) else (0, 0)
+
+    @property
+    def _batches(self) -> Batches | None:
+        source = self._trainer.datamodule if self._trainer else None
+        return Batches(source.batch_size) if source else None
 
     # The log
 
@@ -237,7 +252,9 @@ class Engine(LightningModule):
             )
         if self.trainer.world_size > 1 and not isinstance(self.trainer.strategy, SyncAtStep):
             raise GenlitError("several processes need the strategy genlit.engine.strategy.SyncAtStep")
-        end = self.trainer.max_steps * self.batch_images
+        for size in batches.sizes.values() if (batches := self._batches) else []:
+            self._refuse_uneven(size // self.trainer.world_size)
+        end, _ = self._clocked(max(0, self.trainer.max_steps))
         if self.decay and self.decay[1] < end:
             raise GenlitError(
                 f"model.decay: the rates are 0 from image {self.decay[1]:,} on, but training goes to {end:,}; "

@@ -1,7 +1,7 @@
 """Models that draw an image pixel by pixel: what follows from their conditionals alone."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ClassVar
 
 import torch
@@ -88,6 +88,13 @@ class Autoregressive(FromDraws, GenerativeModel):
         """The images that uniform numbers draw from the conditionals, see Levels.draw; of one class, if given."""
         nothing = draws.new_zeros(len(draws), *self.shape)
         return self._filled(nothing, nothing.bool(), draws, self._parts(draws, label))[0]
+
+    def grid(self, draws: Tensor, code: str, values: Sequence[float]) -> Tensor:
+        """All columns in one pass, which takes hardly longer than one of them alone."""
+        labels = torch.cat([one_of(self.parts, draws[:, -1], value) for value in values])
+        nothing = draws.new_zeros(len(labels), *self.shape)
+        images = self._filled(nothing, nothing.bool(), draws.repeat(len(values), 1), labels)[0]
+        return images.unflatten(0, (len(values), -1)).transpose(0, 1)
 
     def complete(
         self, images: Tensor, mask: Tensor, *, seed: int = 0, particles: int = 32, label: int | None = None

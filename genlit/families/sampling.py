@@ -1,6 +1,6 @@
 """Seeded samples for models that decode draws."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import signature
 
 import torch
@@ -38,6 +38,49 @@ class FromDraws:
         with self.evaluation():
             whole = -(-n // batch_size) * batch_size
             return self._images(self._draws(start, start + whole, seed), batch_size, **condition)[:n]
+
+    @property
+    def traversals(self) -> tuple[str, ...]:
+        """The codes that `traverse` varies: the label, of a model of `classes` whose `decode` takes one."""
+        classes = getattr(self, "classes", 0)
+        return ("label",) if classes and "label" in signature(self.decode).parameters else ()
+
+    def traverse(
+        self, code: str, rows: int, *, steps: int = 10, seed: int = 0, values: Sequence[float] | None = None
+    ) -> Tensor:
+        """Images of the first draws of a seed, a row each, at several values of a code: (rows, values, C, H, W).
+
+        Args:
+            code: one of `traversals`.
+            rows: number of draws.
+            steps: how many of the code's values; fewer where it has fewer.
+            seed: of the draws.
+            values: others than those of `span`.
+
+        Raises:
+            GenlitError: the model has no such code, or the code no such value.
+        """
+        self.require_argument("code", code, code in self.traversals, f"one of {', '.join(self.traversals) or 'none'}")
+        with self.evaluation():
+            draws = self._draws(0, rows, seed).to(self.device, self.dtype)
+            chosen = self.span(code, steps) if values is None else values
+            return self.grid(draws, code, chosen)
+
+    def grid(self, draws: Tensor, code: str, values: Sequence[float]) -> Tensor:
+        """The images of draws in rows, at values of a code in columns, one column after the other."""
+        return torch.stack([self.varied(draws, code, value) for value in values], dim=1)
+
+    def span(self, code: str, steps: int) -> Sequence[float]:
+        """Values of a code to show: the first labels, unless a model has other codes."""
+        return range(min(steps, self.classes))
+
+    def varied(self, draws: Tensor, code: str, value: float) -> Tensor:
+        """The images of draws whose code has that value; `decode` takes it by the code's name unless a model says more.
+
+        Raises:
+            GenlitError: the code has no such value.
+        """
+        return self.decode(draws, **{code: value})
 
     def _draws(self, start: int, stop: int, seed: int) -> Tensor:
         """Draws start <= i < stop, made on the CPU, so that every device sees the same."""

@@ -1,4 +1,4 @@
-"""Pictures for people: grids of images and scatter plots of points."""
+"""Pictures for people: grids of images; points of the plane are plotted, see `plane`."""
 
 import io
 from math import ceil
@@ -6,16 +6,15 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import Trainer
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
 from genlit.files import write
+from genlit.logging.plane import POINT, scatter
 
 LEGIBLE = 512  # px: grids narrower than this are enlarged
-POINT = (2, 1, 1)  # the shape of a toy "image"
 
 
 def to_pil(images: Tensor, columns: int = 8) -> Image.Image:
@@ -46,28 +45,21 @@ def side_by_side(*roles: Tensor) -> Image.Image:
     return to_pil(torch.stack(roles, dim=1).flatten(0, 1), columns=8 // len(roles) * len(roles))
 
 
+def traversal(images: Tensor) -> Image.Image:
+    """Draws in rows, each at the values of a code in columns; points of the plane coloured by the value instead.
+
+    Args:
+        images: (rows, values, C, H, W) in [-1, 1].
+    """
+    values, flat = images.shape[1], images.flatten(0, 1)
+    if flat.shape[1:] == POINT:
+        return scatter(flat, torch.arange(values).repeat(len(images)))
+    return to_pil(flat, columns=values)
+
+
 def single(image: Tensor) -> Image.Image:
     """One image, (C, H, W) in [-1, 1], in its own size."""
     return to_pil_image(_uint8(image))
-
-
-def scatter(points: Tensor, labels: Tensor | None = None) -> Image.Image:
-    """Plots points of the plane, on axes of ±1.5 or as wide as they reach.
-
-    Args:
-        points: (N, 2, 1, 1) or (N, 2).
-        labels: int64 (N,); every label has its colour, of which there are ten.
-    """
-    x, y = points.detach().float().nan_to_num().cpu().flatten(1).unbind(1)
-    reach = max(1.5, 1.05 * float(torch.cat([x, y]).abs().max()))
-    figure = Figure(figsize=(LEGIBLE / 100, LEGIBLE / 100), dpi=100)
-    axes = figure.subplots()
-    colours = {} if labels is None else {"c": labels.cpu() % 10, "cmap": "tab10", "vmin": 0, "vmax": 9}
-    axes.scatter(x, y, s=4, alpha=0.6, **colours)
-    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return Image.open(buffer).convert("RGB")
 
 
 def log_pictures(trainer: Trainer, pictures: dict[str, Image.Image], record: dict[str, float]) -> None:

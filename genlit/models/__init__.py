@@ -3,21 +3,26 @@
 from genlit.models.aae import AAE
 from genlit.models.autoencoder import AutoEncoder
 from genlit.models.bernoulli import Bernoulli
+from genlit.models.conditionalgan import ConditionalGAN
 from genlit.models.cvae import CVAE
 from genlit.models.cyclegan import CycleGAN
 from genlit.models.dcgan import DCGAN
 from genlit.models.diagonalbilstm import DiagonalBiLSTM
 from genlit.models.fvsbn import FVSBN
+from genlit.models.gan import GAN
 from genlit.models.gatedpixelcnn import GatedPixelCNN
 from genlit.models.gaussianmixture import Gaussian, GaussianMixture, GradientGaussianMixture
+from genlit.models.infogan import InfoGAN
 from genlit.models.iwae import IWAE
 from genlit.models.made import MADE
 from genlit.models.markovchain import MarkovChain
 from genlit.models.nade import NADE
 from genlit.models.pixelcnn import PixelCNN
+from genlit.models.progressivegan import ProgressiveGAN
 from genlit.models.quadrants import QuadrantCVAE, QuadrantNetwork
 from genlit.models.rowlstm import RowLSTM
 from genlit.models.semisupervised import SemiSupervisedAAE
+from genlit.models.sngan import SNGAN
 from genlit.models.vae import VAE
 from genlit.models.vqvae import VQVAE
 
@@ -26,21 +31,26 @@ __all__ = [
     "CVAE",
     "DCGAN",
     "FVSBN",
+    "GAN",
     "IWAE",
     "MADE",
     "NADE",
+    "SNGAN",
     "VAE",
     "VQVAE",
     "AutoEncoder",
     "Bernoulli",
+    "ConditionalGAN",
     "CycleGAN",
     "DiagonalBiLSTM",
     "GatedPixelCNN",
     "Gaussian",
     "GaussianMixture",
     "GradientGaussianMixture",
+    "InfoGAN",
     "MarkovChain",
     "PixelCNN",
+    "ProgressiveGAN",
     "QuadrantCVAE",
     "QuadrantNetwork",
     "RowLSTM",

@@ -1,10 +1,12 @@
-"""Normalisation layers by name, and spectral normalisation."""
+"""Normalisation layers by name, spectral normalisation, and networks whose statistics stand still."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from torch import nn
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.parametrizations import _SpectralNorm, spectral_norm
 
 
 class InstanceNorm(nn.GroupNorm):
@@ -37,3 +39,25 @@ def spectral(network: nn.Module) -> nn.Module:
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             spectral_norm(layer)
     return network
+
+
+@contextmanager
+def still(network: nn.Module) -> Iterator[None]:
+    """Passes that leave no trace in a network: neither BatchNorm's running statistics nor spectral norm's vectors move.
+
+    BatchNorm in training still normalises by the batch.
+    """
+    norms = [layer for layer in network.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
+    powers = [layer for layer in network.modules() if isinstance(layer, _SpectralNorm) and layer.training]
+    try:
+        _switch(norms, powers, False)
+        yield
+    finally:
+        _switch(norms, powers, True)
+
+
+def _switch(norms: list[_BatchNorm], powers: list[_SpectralNorm], on: bool) -> None:
+    for norm in norms:
+        norm.track_running_stats = on
+    for power in powers:
+        power.training = on

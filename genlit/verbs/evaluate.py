@@ -1,12 +1,23 @@
 """`genlit eval`: what a trained model's capabilities allow to be measured, with its protocol and cost."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from genlit.capabilities import Bounds, Classifies, Encodes, HasDensity, Reconstructs, Samples, Translates
+from genlit.capabilities import (
+    Bounds,
+    Classifies,
+    Clusters,
+    Encodes,
+    HasDensity,
+    Reconstructs,
+    Samples,
+    Translates,
+    codes_of,
+)
 from genlit.data import Source
+from genlit.data.stacked import Stacked
 from genlit.data.store import data_root
 from genlit.data.toy import Mixture
 from genlit.errors import GenlitError, known
@@ -14,9 +25,12 @@ from genlit.loading import usable
 from genlit.metrics.capabilities import translation
 from genlit.metrics.capabilities.active import active_units
 from genlit.metrics.capabilities.classification import classification_error
+from genlit.metrics.capabilities.clusters import cluster_scores, purity
+from genlit.metrics.capabilities.conditional import label_accuracy
 from genlit.metrics.capabilities.held_out import held_out_terms
 from genlit.metrics.capabilities.likelihood import likelihoods
-from genlit.metrics.capabilities.modes import modes
+from genlit.metrics.capabilities.means import counted
+from genlit.metrics.capabilities.modes import modes, stacked_modes
 from genlit.metrics.capabilities.posterior import aggregated_posterior
 from genlit.metrics.capabilities.probe import linear_probe
 from genlit.metrics.capabilities.reconstruction import reconstructions
@@ -32,6 +46,8 @@ from genlit.verbs.trained import trained
 
 log = logging.getLogger("genlit")
 
+POINTS, STACKS = 10_000, 26_000  # samples of mixtures in the plane, and of stacked digits, where modes are counted
+
 
 @dataclass(frozen=True)
 class Request:
@@ -39,7 +55,7 @@ class Request:
 
     Args:
         split: of the data, for comparison.
-        n: samples; by default as many as there are real images.
+        n: samples; by default as many as there are real images, and for modes 10,000 points or 26,000 stacked digits.
         seed: of samples and draws.
         metrics: of fidelity; all usual ones by default.
         extractor: its name; by default FID's own network for colour images where its weights lie, else lenet.
@@ -141,13 +157,29 @@ def measures(
         offered.append(lambda: linear_probe(model, source, split, seed=request.seed))
     if isinstance(model, Classifies):
         offered.append(lambda: classification_error(model, source, split, seed=request.seed))
-    if isinstance(model, Samples) and isinstance(source, Mixture):
-        offered.append(lambda: modes(model, source, request.n or 10_000, request.seed))
+    if isinstance(model, Clusters):
+        offered.append(lambda: cluster_scores(model, source, split, request.seed))
+    offered += _by_samples(model, source, request)
     if isinstance(model, Translates):
         offered.append(lambda: translation.cycle_errors(model, source, split))
     if isinstance(model, Translates) and source.paired(split):
         offered.append(lambda: translation.paired_errors(model, source, split))
     return offered + fidelity
+
+
+def _by_samples(model: GenerativeModel, source: Source, request: Request) -> Iterator[Callable[[], Iterable[Measure]]]:
+    """What samples are measured by besides fidelity: the modes they reach, the labels and categories they show."""
+    seed, device = request.seed, usable(request.device)
+    toy = isinstance(source, Mixture)
+    if isinstance(model, Samples) and toy:
+        yield lambda: modes(model, source, request.n or POINTS, seed)
+    if isinstance(model, Samples) and isinstance(source, Stacked):
+        yield lambda: stacked_modes(model, source, request.n or STACKS, seed, device=device)
+    if "label" in codes_of(model):
+        n = request.n or (POINTS if toy else counted(source, request.split, None))
+        yield lambda: label_accuracy(model, source, n, seed, device=device)
+    if isinstance(model, Clusters) and "category" in codes_of(model) and toy:
+        yield lambda: purity(model, source, request.n or POINTS, seed)
 
 
 def _measured(measure: Callable[[], Iterable[Measure]], request: Request) -> list[Measure]:

@@ -1,70 +1,131 @@
 """`genlit sample`: a trained model's pictures as files."""
 
+from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 
 from torch import Tensor
 
 from genlit import runs
-from genlit.capabilities import Samples, Translates, require
+from genlit.capabilities import Samples, Translates, Traverses, codes_of, require
 from genlit.data import Source
 from genlit.errors import GenlitError
 from genlit.files import write
 from genlit.loading import load
-from genlit.logging.media import png, side_by_side, single, to_pil
+from genlit.logging.media import png, side_by_side, single, to_pil, traversal
+from genlit.logging.plane import POINT, density
 from genlit.verbs.trained import data_of, watched
+
+COUNT, POINTS, ROWS = 64, 2000, 8  # images, points of the plane or rows of a traversal, where no number is asked for
 
 
 def sample(
     run: str,
     *,
-    count: int = 64,
+    count: int | None = None,
     label: str | None = None,
+    traverse: str | None = None,
+    classes: str | None = None,
     seed: int = 0,
     out: str | None = None,
     split: str = "test",
     device: str = "cpu",
     trust: tuple[str, ...] = (),
 ) -> Path:
-    """Writes `count` samples, or translations of held-out images, as PNGs with a grid; returns their folder.
+    """Writes samples, or translations of held-out images, as PNGs with a grid; returns their folder.
+
+    Points of the plane become one picture, over real ones.
+
+    Args:
+        run: a run folder, an experiment's name or a checkpoint.
+        count: how many; by default 64, or 2000 points of the plane, or 8 rows.
+        label: the name of a class to draw from.
+        traverse: a code whose values stand side by side, each row from the same draws: `traverse-<code>.png`.
+        classes: names of the classes that a traversal of the label shows, with commas between them.
+        seed: of the draws.
+        out: the folder; by default `samples` in the run's.
+        split: whose images are translated.
+        device: where the model runs.
+        trust: packages of the user's own.
 
     Raises:
-        GenlitError: the model can do neither, or knows no classes or not the one whose name is `label`.
+        GenlitError: the model can do neither, or knows no such class or code, or the options contradict each other.
     """
-    if count < 1:
-        raise GenlitError(f"--count: {count} images cannot be written; ask for at least 1")
+    _refuse(count, label, traverse, classes)
     path = runs.resolve(run)
-    model = load(path, device=device, trust=trust)
+    model = watched(load(path, device=device, trust=trust))
     require(model, "sample", Samples, Translates)
     run_folder = path.parent.parent if path.parent.name == "checkpoints" else path.parent
     folder = Path(out) if out else run_folder / "samples"
-    if isinstance(model, Samples):
+    if traverse is not None:
+        values = None if classes is None else classes_of(classes, data_of(path))
+        traversed(folder, model, traverse, count, seed, values)
+    elif isinstance(model, Samples):
         condition = {} if label is None else {"label": class_of(label, data_of(path))}
-        images = watched(model).sample(count, seed=seed, **condition)
+        images = model.sample(count or (POINTS if model.shape == POINT else COUNT), seed=seed, **condition)
         if not out:
             _clear(folder)
-        save(folder, images)
+        if model.shape == POINT:
+            real = data_of(path).first(POINTS, model.device, split)["image"]
+            write(folder / "density.png", png(density(images, real)))
+        else:
+            save(folder, images)
     else:
-        translations(folder, model, data_of(path).first(count, model.device, split))
+        translations(folder, model, data_of(path).first(count or COUNT, model.device, split))
     print(folder)
     return folder
 
 
+def _refuse(count: int | None, label: str | None, traverse: str | None, classes: str | None) -> None:
+    """Refuses options that say nothing, or nothing together."""
+    if count is not None and count < 1:
+        raise GenlitError(f"--count: {count} images cannot be written; ask for at least 1")
+    if classes is not None and traverse != "label":
+        raise GenlitError("--classes says which labels to show side by side: add --traverse label")
+    if traverse is not None and label is not None:
+        raise GenlitError("--label: one class alone has no traversal; leave it out, or choose columns with --classes")
+
+
+def traversed(
+    folder: Path, model: Traverses, code: str, rows: int | None, seed: int, values: Sequence[int] | None
+) -> None:
+    """A code's values side by side, in rows from fixed draws; points of the plane coloured by value.
+
+    Raises:
+        GenlitError: the model has no such code.
+    """
+    if code not in codes_of(model):
+        has = f"it has {', '.join(codes_of(model))}" if codes_of(model) else "it has none that can be varied"
+        raise GenlitError(f"--traverse: {type(model).__name__} has no code {code}: {has}")
+    images = model.traverse(code, rows or (POINTS // 10 if model.shape == POINT else ROWS), seed=seed, values=values)
+    write(folder / f"traverse-{code}.png", png(traversal(images)))
+
+
 def _clear(folder: Path) -> None:
     """Takes the samples of an earlier call, of which there may have been more, out of the run's own folder."""
-    for picture in folder.glob("*.png"):
+    for picture in folder.glob("[0-9]*.png"):
         picture.unlink()
 
 
-def class_of(name: str, source: Source) -> int:
+def class_of(name: str, source: Source, option: str = "--label") -> int:
     """The number of a class by its name in the data.
+
+    Args:
+        name: the name.
+        source: the data.
+        option: where the name was given.
 
     Raises:
         GenlitError: the data have no such class.
     """
     if name not in source.classes:
-        raise GenlitError(f"--label: there is no class {name}: the data's are {', '.join(source.classes)}")
+        raise GenlitError(f"{option}: there is no class {name}: the data's are {', '.join(source.classes)}")
     return source.classes.index(name)
+
+
+def classes_of(names: str, source: Source) -> list[int]:
+    """The numbers of classes by their names, with commas between them."""
+    return [class_of(name.strip(), source, "--classes") for name in names.split(",")]
 
 
 def save(folder: Path, images: Tensor) -> None:

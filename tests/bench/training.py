@@ -29,7 +29,7 @@ from torchvision import transforms
 
 from genlit import config
 from genlit.model import Batch, GenerativeModel, Turn
-from genlit.models import cyclegan, dcgan
+from genlit.models import DCGAN, cyclegan
 from genlit.nn.initial import normal
 from genlit.nn.pool import ImagePool
 from genlit.verbs.train import build_trainer, hush
@@ -101,7 +101,7 @@ def plain_mlp(columns: Columns) -> Step:
 def plain_dcgan(columns: Columns) -> Step:
     generator, critic = dcgan_networks()
     networks = (network.to(memory_format=torch.channels_last) for network in (generator, critic))
-    return plain_gan(columns["image"], *networks, (100, 1, 1), uniform, torch.channels_last)
+    return plain_gan(columns["image"], *networks, (100,), uniform, torch.channels_last)
 
 
 def plain_gan(
@@ -171,7 +171,7 @@ def naive_dcgan(columns: Columns) -> Step:
     generator, critic = dcgan_networks()
     generator_adam, critic_adam = (Adam(n.parameters(), lr=2e-4, betas=(0.5, 0.999)) for n in (generator, critic))
     batches = endless(lambda: DataLoader(Pictures(columns["image"]), 64, shuffle=True, drop_last=True))
-    ones, zeros = torch.ones(64, 1, 1, 1), torch.zeros(64, 1, 1, 1)
+    ones, zeros = torch.ones(64, 1), torch.zeros(64, 1)
     seen = []
 
     def step() -> None:
@@ -179,7 +179,7 @@ def naive_dcgan(columns: Columns) -> Step:
         critic_adam.zero_grad()
         on_real = binary_cross_entropy_with_logits(critic(real), ones)
         on_real.backward()
-        fake = generator(uniform(64, 100, 1, 1))
+        fake = generator(uniform(64, 100))
         on_fake = binary_cross_entropy_with_logits(critic(fake.detach()), zeros)
         on_fake.backward()
         critic_adam.step()
@@ -247,8 +247,8 @@ class Pictures(Dataset):
 
 
 def dcgan_networks() -> tuple[nn.Module, nn.Module]:
-    shape = (3, 32, 32)
-    return normal(dcgan.generator(shape, 100, 64, "batch")), normal(dcgan.critic(shape, 64, "batch"))
+    model = DCGAN((3, 32, 32))
+    return model.generator, model.critic
 
 
 def cyclegan_networks() -> list[nn.Module]:

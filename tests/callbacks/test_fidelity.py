@@ -51,8 +51,10 @@ def test_the_averaged_weights_are_measured_on_a_seed_of_its_own(dcgan, drawn):
     measured = [each for each in drawn if each["seed"] == SEED]
     assert [(each["n"], each["start"]) for each in measured] == [(64, 0), (64, 64)]
     state = torch.load(run / "checkpoints" / "it-00000006.ckpt", weights_only=True)["state_dict"]
-    averaged = next(value for name, value in state.items() if name.startswith("ema.") and name.endswith("0.weight"))
-    live = state["generator.0.weight"]
+    averaged = next(
+        value for name, value in state.items() if name.startswith("ema.") and name.endswith("generator.1.weight")
+    )
+    live = state["generator.1.weight"]
     assert not torch.equal(live, averaged)
     assert all(torch.equal(each["weights"], averaged) for each in measured)
 

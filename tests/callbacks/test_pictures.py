@@ -1,10 +1,15 @@
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
 from genlit.callbacks.pictures import Pictures
 from genlit.callbacks.throughput import Throughput
+from genlit.data import Ring
 from genlit.errors import GenlitError
+from genlit.logging.plane import density
+from genlit.model import GenerativeModel
 
 
 def shades(picture: Image.Image, columns: int, rows: int) -> list[list[int]]:
@@ -90,6 +95,49 @@ def test_codes_of_the_plane_are_drawn(fit, model, codes, drawn):
     shown = fit(Pictures(every=20, count=4), model=encoder).logger.shown
     assert all(("codes" in pictures) == drawn for pictures, _ in shown)
     assert encoder.encoded == (200 if drawn else 2)  # as many as are held out
+
+
+def test_codes_that_can_be_varied_stand_beside_each_other(fit, model):
+    class Labelled(type(model)):
+        traversals = ("label",)
+
+        def traverse(self, code, rows, *, steps=10, seed=0, values=None):
+            shades = torch.arange(4.0).view(1, 4, 1, 1, 1) / 2 - 1
+            return shades.expand(rows, 4, 1, 8, 8)
+
+    (pictures, _), *_ = fit(Pictures(every=20, count=16), model=Labelled()).logger.shown
+    assert shades(pictures["traverse-label"], 4, 2) == [[0, 64, 128, 191]] * 2
+
+
+class Points(GenerativeModel):
+    """Samples are points of a line, which the critic takes for real on the right."""
+
+    players, terms = {"generator": ["generator"]}, {"adversarial": 1.0}
+
+    def __init__(self):
+        super().__init__((2, 1, 1))
+        self.generator = nn.Linear(1, 1)
+
+    def turns(self, batch):
+        yield "generator", {"adversarial": self.generator.weight.sum()}
+
+    def sample(self, n, *, seed=0, start=0, batch_size=64):
+        return torch.linspace(-1, 1, n).view(n, 1, 1, 1).expand(n, 2, 1, 1)
+
+
+class Judged(Points):
+    """Has a critic."""
+
+    def criticise(self, images):
+        return images[:, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("model", "drawn"), [(Points, {"density"}), (Judged, {"density", "field"})])
+def test_points_lie_over_real_ones_and_on_the_critics_field(fit, model, drawn):
+    (pictures, _), *_ = fit(Pictures(every=20, count=16), model=model(), data=Ring()).logger.shown
+    assert set(pictures) == drawn
+    real = Ring().first(2000, torch.device("cpu"))["image"]
+    assert pictures["density"].tobytes() == density(Points().sample(2000), real).tobytes()
 
 
 @pytest.mark.parametrize(("every", "count"), [(0, 64), (1, 3)])

@@ -205,7 +205,7 @@ def test_nothing_is_set_aside_without_a_healthy_checkpoint_to_return_to(play, tm
 def broken(monkeypatch):
     """A DCGAN that draws digits, and from the second iteration on grey images alone."""
     digits, draw = Digits(size=32).first(64, torch.device("cpu"), "train")["image"], DCGAN.sample
-    whole = genlit.models.dcgan.generator
+    whole = genlit.models.dcgan.convolutional_generator
 
     def sample(self, n, *, seed=0, start=0, batch_size=64):
         healthy = seed == SEED and self.iteration <= 2
@@ -214,7 +214,7 @@ def broken(monkeypatch):
     def generator(*args):
         return nn.Sequential(*whole(*args), Nothing())
 
-    monkeypatch.setattr(genlit.models.dcgan, "generator", generator)
+    monkeypatch.setattr(genlit.models.dcgan, "convolutional_generator", generator)
     monkeypatch.setattr(DCGAN, "sample", sample)
 
 

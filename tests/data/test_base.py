@@ -255,6 +255,14 @@ def test_arguments_out_of_range_are_named(key: str, value: object):
         Memory(**{key: value})
 
 
+def test_batches_grow_in_training_and_are_the_largest_elsewhere():
+    source = Memory(holdout=0.4, batch_size={0: 4, 8: 16})
+    assert [len(rows) for rows in labels(source.train_dataloader(), 4)] == [4, 4, 16, 16]
+    assert [len(rows) for rows in labels(source.val_dataloader())] == [16, 16, 8]
+    with pytest.raises(GenlitError, match=r"data\.batch_size\.8 is 0"):
+        Memory(batch_size={0: 4, 8: 0})
+
+
 def test_size_is_part_of_the_store_s_key_and_the_root_comes_from_the_environment(root: Path):
     stores = [Memory(size=size).store.folder for size in (None, 4, 5)]
     assert len({*stores}) == 3

@@ -6,9 +6,11 @@ import pytest
 from genlit.data.order import ClockedBatches, Order, OrderedBatches
 from genlit.errors import GenlitError
 
+GROWING = {0: 8, 20: 16, 50: 24}
 
-def batches(world: int = 1, rank: int = 0, start: int = 0, count: int = 20, sizes: tuple = (10,)) -> list:
-    sampler = ClockedBatches(sizes, 8, 0, rank, world, lambda: start)
+
+def batches(world: int = 1, rank: int = 0, start: int = 0, count: int = 20, sizes: tuple = (10,), size=8) -> list:
+    sampler = ClockedBatches(sizes, size, 0, rank, world, lambda: start)
     return list(islice(sampler, count))
 
 
@@ -40,18 +42,26 @@ def test_positions_are_uniform_over_epochs():
     assert np.abs(np.bincount(first, minlength=4) / 4000 - 0.25).max() < 0.03
 
 
+@pytest.mark.parametrize("size", [8, GROWING])
 @pytest.mark.parametrize("world", [2, 4, 8])
-def test_the_union_over_ranks_is_what_one_process_reads(world: int):
-    ranks = [batches(world, rank) for rank in range(world)]
-    for k, (rows,) in enumerate(batches()):
+def test_the_union_over_ranks_is_what_one_process_reads(world: int, size):
+    ranks = [batches(world, rank, size=size) for rank in range(world)]
+    for k, (rows,) in enumerate(batches(size=size)):
         assert (np.concatenate([rank[k][0] for rank in ranks]) == rows).all()
 
 
-@pytest.mark.parametrize("start", [1, 7, 19])
-def test_resuming_at_an_iteration_gives_its_rows(start: int):
-    whole = batches(sizes=(10, 13))
-    for resumed, straight in zip(batches(start=start, sizes=(10, 13)), whole[start:]):
+@pytest.mark.parametrize("size", [8, GROWING])
+@pytest.mark.parametrize("start", [1, 4, 7, 19])
+def test_resuming_at_an_iteration_gives_its_rows(start: int, size):
+    whole = batches(sizes=(10, 13), size=size)
+    for resumed, straight in zip(batches(start=start, sizes=(10, 13), size=size), whole[start:]):
         assert all((a == b).all() for a, b in zip(resumed, straight, strict=True))
+
+
+def test_batches_of_several_sizes_read_one_endless_order():
+    grown = batches(size=GROWING, count=6)
+    assert [len(rows) for (rows,) in grown] == [8, 8, 8, 16, 16, 24]
+    assert np.concatenate([rows for (rows,) in grown]).tolist() == Order(10, 0, "stream 0").rows(0, 80).tolist()
 
 
 def test_the_start_is_asked_each_time():
@@ -74,6 +84,8 @@ def test_a_batch_may_be_larger_than_the_set():
 def test_processes_must_share_the_batch_equally():
     with pytest.raises(GenlitError, match="batch_size is 8, which 3 processes"):
         batches(world=3)
+    with pytest.raises(GenlitError, match=r"batch_size\.9 is 4, which 3 processes"):
+        batches(world=3, size={0: 3, 9: 4})
 
 
 def test_an_empty_set_and_a_negative_seed_are_refused():

@@ -14,8 +14,9 @@ from lightning.pytorch import Trainer
 from genlit.data import Digits, Emoji
 from genlit.engine.strategy import SyncAtStep
 from genlit.errors import GenlitError
-from genlit.models import DCGAN, VAE, CycleGAN
+from genlit.models import DCGAN, VAE, ConditionalGAN, CycleGAN, InfoGAN
 from genlit.models.markovchain import MarkovChain
+from genlit.models.progressivegan import ProgressiveGAN
 
 ITERATIONS = 6
 
@@ -27,6 +28,16 @@ def dcgan(critic_norm="none", norm="none", **options):
 
 def wgan_gp(**options):
     return dcgan(loss="wasserstein", n_critic=3, weights={"gradient_penalty": 10.0}, **options)
+
+
+def conditional(**options):
+    model = ConditionalGAN((1, 8, 8), latent=4, width=4, judge="projection", networks="mlp", **options)
+    return model, Digits(size=8, batch_size=8).require(model.needs)
+
+
+def infogan(**options):
+    model = InfoGAN((1, 8, 8), latent=4, width=4, q_width=4, networks="mlp", **options)
+    return model, Digits(size=8, batch_size=8)
 
 
 def cyclegan(**options):
@@ -43,18 +54,31 @@ def markovchain(**options):
     return MarkovChain((1, 8, 8), order=0, **options), Digits(size=8, batch_size=8, binarize="dynamic")
 
 
+def progressive(**options):
+    growing = {"stage_images": 16, "stage_lr": {8: 0.5}, "ema": 100}  # 4x4, from iteration 2 to 3 a fade, then 8x8
+    model = ProgressiveGAN((1, 8, 8), latent=4, width=8, row_features=32, **growing, **options)
+    return model, Digits(size=8, batch_size={0: 8, 32: 16})
+
+
 CASES = {
     "dcgan-instance-norm": lambda **o: dcgan("instance", "instance", **o),
     "dcgan-no-norm-noise": lambda **o: dcgan(noise=0.1, noise_until=100, **o),
     "hinge": lambda **o: dcgan(loss="hinge", **o),
     "relativistic-r1-r2": lambda **o: dcgan(loss="relativistic", weights={"r1": 1.0, "r2": 1.0}, **o),
+    "packs-lazy-adaptive": lambda **o: dcgan(
+        pack=2, augment=("cutout",), augment_target=0.6, lazy=2, weights={"r1": 1.0}, **o
+    ),
+    "wgan-clip": lambda **o: dcgan(loss="wasserstein", critic_clip=0.01, **o),
     "wgan-gp": wgan_gp,
+    "conditional": conditional,
+    "infogan": infogan,
     "cyclegan": cyclegan,
     "vae": vae,
     "counts": markovchain,
     "clipping": lambda **o: vae(clip=0.1, **o),
     "average-and-rates": lambda **o: dcgan("instance", "instance", ema=100, warmup=20, decay=(24, 60), **o),
     "accumulation": wgan_gp,
+    "progressive": progressive,
 }
 MICRO_BATCHES = {"accumulation": 2}  # in each of two processes
 

@@ -59,6 +59,14 @@ def test_samples_of_no_class_are_of_all(conditioned):
     assert ((drawn - p).abs() <= 5 * (p / 20_000).sqrt() + 1e-3).all()
 
 
+def test_a_grid_of_labels_is_drawn_in_one_pass(conditioned, monkeypatch):
+    expected = torch.stack([conditioned.sample(5, seed=2, label=label) for label in (1, 0)], dim=1)
+    passes = []
+    monkeypatch.setattr(conditioned, "watch", lambda steps, total: passes.append(total) or steps)
+    assert torch.equal(conditioned.traverse("label", 5, seed=2, values=[1, 0]), expected)
+    assert len(passes) == 1
+
+
 def test_the_order_is_by_rows_and_a_pixels_channels_in_turn():
     assert PixelCNN((2, 1, 3)).order() == [0, 3, 1, 4, 2, 5]
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from genlit.capabilities import Interpolates, Samples
-from genlit.families.sampling import BLOCK, FromDraws, FromPrior
+from genlit.capabilities import Interpolates, Samples, Traverses, codes_of
+from genlit.errors import GenlitError
+from genlit.families.sampling import BLOCK, FromDraws, FromPrior, one_of
 from genlit.model import GenerativeModel
 
 
@@ -91,3 +92,75 @@ def test_interpolation_goes_straight_from_one_seeds_first_sample_to_anothers():
     model = Echo()
     start, end = (model.sample(1, seed=seed) for seed in (4, 5))
     torch.testing.assert_close(model.interpolate(3, seeds=(4, 5)), torch.cat([start, (start + end) / 2, end]))
+
+
+class Labelled(FromDraws, GenerativeModel):
+    """Draws beside the label."""
+
+    players, terms = {}, {}
+
+    def __init__(self, classes=3):
+        super().__init__((1, 1, 3))
+        self.classes = classes
+
+    def draws(self, n, device):
+        return torch.rand(n, 3, device=device)
+
+    def decode(self, draws, label=None):
+        labels = one_of(self.classes, draws[:, -1], label).to(draws)
+        return torch.cat([draws[:, :2], labels[:, None]], dim=1)[:, None, None]
+
+
+class Tilted(Labelled):
+    """A second code, by itself."""
+
+    @property
+    def traversals(self):
+        return (*super().traversals, "tilt")
+
+    def span(self, code, steps):
+        return torch.linspace(-1, 1, steps).tolist() if code == "tilt" else super().span(code, steps)
+
+    def varied(self, draws, code, value):
+        return self.decode(draws + value) if code == "tilt" else super().varied(draws, code, value)
+
+
+def test_a_models_label_can_be_varied_and_nothing_of_one_without():
+    assert isinstance(Labelled(), Traverses)
+    assert [codes_of(model) for model in (Labelled(), Labelled(classes=0), Echo(), nn.Identity())] == [
+        ("label",),
+        *[()] * 3,
+    ]
+    assert codes_of(Tilted()) == ("label", "tilt")
+
+
+def test_a_row_is_of_one_draw_and_a_column_of_one_value():
+    model = Labelled()
+    grid = model.traverse("label", 70, seed=4)
+    assert grid.shape == (70, 3, 1, 1, 3)
+    for label in range(3):
+        torch.testing.assert_close(grid[:, label], model.sample(70, seed=4, label=label))
+    torch.testing.assert_close(model.traverse("label", 2, values=[2, 0]), model.traverse("label", 2)[:, [2, 0]])
+    assert model.traverse("label", 2, steps=2).shape[1] == 2
+    assert Labelled(classes=40).traverse("label", 1).shape[1] == 10
+
+
+def test_a_code_may_be_anything_that_a_model_says():
+    model = Tilted()
+    grid = model.traverse("tilt", 2, steps=5)
+    torch.testing.assert_close(grid[:, 4, 0, 0, :2] - grid[:, 0, 0, 0, :2], torch.full((2, 2), 2.0))
+
+
+def test_traversals_leave_the_random_state_alone():
+    state = torch.get_rng_state()
+    Labelled().traverse("label", 2)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_unknown_codes_and_values_are_refused():
+    with pytest.raises(GenlitError, match="code is hue: it must be one of label, tilt"):
+        Tilted().traverse("hue", 2)
+    with pytest.raises(GenlitError, match="code is label: it must be one of none"):
+        Echo().traverse("label", 2)
+    with pytest.raises(GenlitError, match="label is 3: it must be one of the 3 classes 0 to 2"):
+        Labelled().traverse("label", 2, values=[3])

@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from genlit.logging.media import log_pictures, scatter, side_by_side, to_pil
+from genlit.logging.media import log_pictures, side_by_side, to_pil, traversal
+from genlit.logging.plane import scatter
 
 
 def test_every_one_of_the_256_levels_survives():
@@ -67,22 +68,17 @@ def test_points_are_plotted_where_they_are():
     assert (coloured[:, 1] > 256).all()
 
 
-def test_points_far_away_are_still_shown():
-    near, far = scatter(torch.full((1, 2, 1, 1), 0.1)), scatter(torch.full((1, 2, 1, 1), 40.0))
-    for picture in (near, far):
-        pixels = np.asarray(picture).astype(int)
-        assert (pixels.max(axis=2) - pixels.min(axis=2) > 60).any()
+def test_a_traversal_has_draws_in_rows_and_values_in_columns():
+    shades = torch.linspace(-1, 1, 6).view(2, 3, 1, 1, 1).repeat(1, 1, 1, 300, 300)
+    picture = np.asarray(traversal(shades))
+    centres = [int(picture[150 + 302 * row, 150 + 302 * column, 0]) for row in range(2) for column in range(3)]
+    assert centres == [0, 51, 102, 153, 204, 255]
 
 
-def test_labels_colour_the_points():
+def test_a_traversal_of_points_is_coloured_by_value():
     points = torch.tensor([[-1.0, 0.0], [1.0, 0.0]])
-    pixels = np.asarray(scatter(points, torch.tensor([0, 3]))).astype(int)
-    left, right = (half.reshape(-1, 3) for half in (pixels[:, :256], pixels[:, 256:]))
-    bluer, redder = left[:, 2] - left[:, 0], right[:, 0] - right[:, 2]
-    assert bluer.max() > 60
-    assert redder.max() > 60
-    assert bluer.min() > -30  # tab10 begins with blue, and its fourth is red
-    assert redder.min() > -30
+    expected = scatter(points.repeat(3, 1), torch.tensor([0, 1]).repeat(3))
+    assert traversal(points.view(1, 2, 2, 1, 1).repeat(3, 1, 1, 1, 1)).tobytes() == expected.tobytes()
 
 
 class Gallery:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genlit.nn.norm import NORMS, InstanceNorm, spectral
+from genlit.nn.norm import NORMS, InstanceNorm, spectral, still
 
 FORMATS = [torch.contiguous_format, torch.channels_last]
 
@@ -65,3 +65,25 @@ def test_spectral_normalisation_brings_the_largest_singular_value_to_one(made, x
     weight = network.eval()[0].weight
     assert torch.linalg.matrix_norm(matrix(weight), 2).item() == pytest.approx(1, abs=1e-3)
     torch.testing.assert_close(weight, raw / torch.linalg.matrix_norm(matrix(raw), 2), rtol=1e-3, atol=1e-4)
+
+
+def test_passes_through_a_still_network_leave_no_trace():
+    torch.manual_seed(0)
+    network = nn.Sequential(spectral(nn.Linear(5, 4)), nn.BatchNorm1d(4))
+    x = draw(0, 8, 5)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    with still(network):
+        inside = network(x)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    assert inside.mean(0).abs().max() < 1e-5  # normalised by the batch
+    network(x)
+    moved = [name for name, tensor in network.state_dict().items() if not torch.equal(tensor, before[name])]
+    assert any("running_mean" in name for name in moved)
+    assert any(name.endswith("_u") for name in moved)
+
+
+def test_a_network_in_evaluation_stays_in_evaluation():
+    network = spectral(nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4))).eval()
+    with still(network):
+        pass
+    assert not any(layer.training for layer in network.modules())

@@ -182,6 +182,25 @@ def test_metrics_that_nothing_can_give_are_refused(tmp_path):
         genlit_command("eval", run, "--metrics", "fid")
 
 
+def test_a_model_of_classes_is_measured_by_those_it_is_asked_for(root):
+    flags = ["--model.hidden=[8]", "--model.latent=2", "--data.size=8", f"--trainer.default_root_dir={root}"]
+    genlit_command("train", "cvae", *SMALL, *flags)
+    genlit_command("eval", root / "cvae" / "001", "-n", 40, "--json", root / "classes.json")
+    rows = {re.sub("-[0-9a-f]{8}", "", row["name"]): row for row in table(root, "classes.json")["metrics"]}
+    assert 0 <= rows["label-accuracy/lenet.n40"]["value"] <= 1
+    assert len(rows["label-accuracy/lenet.n40"]["by_class"]) == 10
+    assert {"label-accuracy-ceiling/lenet.n2000.test", "label-accuracy-ceiling/lenet.dynamic.n2000.test"} <= set(rows)
+
+
+def test_stacks_are_measured_by_the_modes_they_reach(root):
+    file = root / "stacks.yaml"
+    file.write_text("model: {name: DCGAN, width: 2}\ndata: {name: StackedDigits, images: 600, size: 16}\n")
+    genlit_command("train", file, *SMALL, f"--trainer.default_root_dir={root}")
+    genlit_command("eval", root / "stacks" / "001", "-n", 40, "--json", root / "stacks.json")
+    names = [re.sub("-[0-9a-f]{8}", "", name) for name in values(table(root, "stacks.json"))]
+    assert {"modes/stacked.lenet.n40", "modes-kl/stacked.lenet.n40"} <= set(names)
+
+
 # Claims
 
 

@@ -1,11 +1,14 @@
 """Which models `genlit sample` draws from."""
 
 import pytest
+import torch
 from PIL import Image
 
+from genlit.data import Ring
 from genlit.errors import GenlitError
 from genlit.loading import load
 from genlit.logging.media import to_pil
+from genlit.logging.plane import density
 from tests.verbs.conftest import command
 
 
@@ -29,6 +32,45 @@ def test_the_runs_own_folder_holds_no_earlier_samples(trained_run):
     with pytest.raises(GenlitError):  # a refusal deletes nothing
         command("sample", run, "--label", "7")
     assert sorted(path.name for path in (run / "samples").iterdir()) == ["00000.png", "00001.png", "grid.png"]
+
+
+def test_a_traversal_is_one_picture_of_rows_by_values(trained_run, tmp_path):
+    run = trained_run("labels")
+    command("sample", run, "--traverse", "label", "-n", 3, "--seed", 2, "--out", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["traverse-label.png"]
+    expected = to_pil(load(run).traverse("label", 3, seed=2).flatten(0, 1), columns=10)
+    assert Image.open(tmp_path / "traverse-label.png").tobytes() == expected.tobytes()
+
+
+def test_a_traversal_may_show_some_classes_alone_and_outlives_samples(trained_run):
+    run = trained_run("labels")
+    command("sample", run, "--traverse", "label", "--classes", "7, 3")
+    command("sample", run, "-n", 1)
+    expected = to_pil(load(run).traverse("label", 8, values=[7, 3]).flatten(0, 1), columns=2)
+    assert Image.open(run / "samples" / "traverse-label.png").tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("run", "words", "said"),
+    [
+        ("labels", ["--traverse", "hue"], "--traverse: CVAE has no code hue: it has label"),
+        ("codes", ["--traverse", "label"], "--traverse: VAE has no code label: it has none that can be varied"),
+        ("labels", ["--traverse", "label", "--classes", "3,x"], "--classes: there is no class x: the data's are 0, 1"),
+        ("labels", ["--classes", "3"], "--classes says which labels to show side by side: add --traverse label"),
+        ("labels", ["--traverse", "label", "--label", "3"], "--label: one class alone has no traversal"),
+    ],
+)
+def test_what_cannot_be_traversed_is_refused(trained_run, run, words, said):
+    with pytest.raises(GenlitError, match=said):
+        command("sample", trained_run(run), *words)
+
+
+def test_points_of_the_plane_become_one_picture_over_real_ones(trained_run, tmp_path):
+    run = trained_run("ring")
+    command("sample", run, "-n", 30, "--out", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["density.png"]
+    real = Ring().first(2000, torch.device("cpu"), "test")["image"]
+    assert Image.open(tmp_path / "density.png").tobytes() == density(load(run).sample(30), real).tobytes()
 
 
 @pytest.mark.parametrize(

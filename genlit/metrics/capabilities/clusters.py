@@ -5,8 +5,14 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchmetrics.functional.clustering import adjusted_rand_score, normalized_mutual_info_score
 
+from genlit.capabilities import Clusters
+from genlit.data import Source
+from genlit.data.toy import Mixture
 from genlit.engine.processes import gather
 from genlit.errors import GenlitError
+from genlit.metrics.capabilities.conditional import balanced, reader
+from genlit.metrics.capabilities.means import blocks, counted, protocol
+from genlit.metrics.measure import Measure
 
 
 class ClusterScores:
@@ -61,3 +67,59 @@ def head_labels(posteriors: Tensor, labels: Tensor) -> Tensor:
         labels: theirs, int64 (N,).
     """
     return labels[posteriors.argmax(0)]
+
+
+def cluster_scores(model: Clusters, source: Source, split: str, seed: int = 0) -> list[Measure]:
+    """`ClusterScores` of a split's images by their likeliest category, and the error 1 − accuracy.
+
+    `cluster-accuracy/n2000.test`, `cluster-error/...`, `nmi/...`, `ari/...`; nothing of data without labels, or of a
+    model without categories. The map of clusters to labels is found on the images that are scored. The error is that of
+    Chen et al. 2016, "InfoGAN", section 7.2, https://arxiv.org/abs/1606.03657
+
+    Args:
+        model: finds categories.
+        source: of the images.
+        split: a split of it.
+        seed: of the binarisation, which the name carries.
+
+    Raises:
+        GenlitError: there is no such row.
+    """
+    kinds, labels = categories(model, source), len(source.classes)
+    if not kinds or not labels:
+        return []
+    n, scores = counted(source, split, None), ClusterScores(kinds, labels)
+    for batch, _ in blocks(source, split, n, model.device, seed):
+        scores.update(model.cluster(batch["image"]).argmax(1), batch["label"])
+    values, of = scores.compute(), protocol(source, n, split)
+    values["cluster-error"] = 1 - values["cluster-accuracy"]
+    return [Measure(f"{name}/{of}", value, n) for name, value in values.items()]
+
+
+def purity(model: Clusters, source: Mixture, n: int, seed: int = 0) -> list[Measure]:
+    """Share of n samples, as many of each category, whose nearest centre is their category's: `purity/ring8.n10000`.
+
+    A category's centre is the one that most of its samples are nearest to; `centres` in the details says how many
+    different ones there are, for a generator that makes one point alone is pure, too.
+
+    Args:
+        model: finds categories and has "category" among its traversals.
+        source: the mixture that it learned.
+        n: number of samples.
+        seed: theirs.
+    """
+    name, logits = reader(source)
+    kinds, centres = categories(model, source), len(source.centres)
+    table = torch.zeros(kinds, centres, dtype=torch.int64)
+    for points, category in balanced(model, "category", kinds, n, seed):
+        nearest = logits(points).argmax(1)
+        table += torch.bincount(category * centres + nearest, minlength=table.numel()).view_as(table)
+    table = sum(gather(table))
+    (most, centre), asked = table.max(1), int(table.sum())
+    reached = {"centres": len(centre.unique())}
+    return [Measure(f"purity/{name}.n{asked}", most.sum().item() / asked, asked, reached)]
+
+
+def categories(model: Clusters, source: Source) -> int:
+    """How many categories a model tells apart."""
+    return model.cluster(source.first(1, model.device)["image"]).shape[1]

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from genlit.capabilities import Samples
+from genlit.data.stacked import Stacked
 from genlit.data.toy import Mixture
 from genlit.engine.processes import gather, rank, world_size
 from genlit.errors import GenlitError
+from genlit.metrics.capabilities.conditional import reader
 from genlit.metrics.measure import Measure
 
 BLOCK = 1024  # samples of one process at a time
@@ -103,11 +105,38 @@ def modes(model: Samples, source: Mixture, n: int, seed: int = 0) -> list[Measur
         GenlitError: n is below 1.
     """
     coverage = ModeCoverage(source.centres, source.std)
+    return _measured(coverage, model, reader(source).name, n, seed)
+
+
+def stacked_modes(
+    model: Samples, source: Stacked, n: int, seed: int = 0, *, device: torch.device | str = "cpu"
+) -> list[Measure]:
+    """`StackedModes` of the first n samples of a seed: `modes/stacked.lenet-1a2b3c4d.n26000`, `modes-kl/...`.
+
+    The classifier is lenet of the single digits.
+
+    Args:
+        model: draws stacks.
+        source: of the stacks that it learned.
+        n: number of samples.
+        seed: theirs.
+        device: where the classifier runs.
+
+    Raises:
+        GenlitError: n is below 1.
+    """
+    single = source.single
+    name, logits = reader(single, device)
+    digits = torch.from_numpy(single.store.splits["train"][0]["label"].copy())
+    return _measured(StackedModes(logits, torch.bincount(digits)), model, f"stacked.{name}", n, seed)
+
+
+def _measured(metric: ModeCoverage | StackedModes, model: Samples, protocol: str, n: int, seed: int) -> list[Measure]:
+    """The metric of this process's share of the samples, and with it that of all."""
     for start in range(rank() * BLOCK, n, world_size() * BLOCK):
-        coverage.update(model.sample(min(BLOCK, n - start), seed=seed, start=start))
-    values = coverage.compute()
-    protocol = f"{type(source).__name__.lower()}{len(source.centres)}.n{values.pop('n')}"
-    return [Measure(f"{name}/{protocol}", value, n) for name, value in values.items()]
+        metric.update(model.sample(min(BLOCK, n - start), seed=seed, start=start))
+    values = metric.compute()
+    return [Measure(f"{name}/{protocol}.n{values['n']}", value, n) for name, value in values.items() if name != "n"]
 
 
 def kl(counts: Tensor, weights: Tensor) -> float:

@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
+from genlit.data import Npz, Ring
 from genlit.errors import GenlitError
-from genlit.metrics.capabilities.clusters import ClusterScores, head_labels
+from genlit.metrics.capabilities.clusters import ClusterScores, cluster_scores, head_labels, purity
 
 
 def scores(clusters, labels, shape):
@@ -63,3 +65,47 @@ def test_no_image_is_no_score():
 def test_a_clusters_head_names_it():
     posteriors = torch.tensor([[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.1, 0.2, 0.7], [0.5, 0.3, 0.2]])
     assert head_labels(posteriors, torch.tensor([7, 8, 9, 7])).tolist() == [7, 8, 9]
+
+
+class Angles:
+    """Clusters points by their angle, in the order 3, 4, ..., and draws a category's centre, or its opposite at times.
+
+    Args:
+        kinds: number of categories.
+        opposite: of every so many samples one lies opposite.
+    """
+
+    device = torch.device("cpu")
+
+    def __init__(self, kinds=8, opposite=5):
+        self.kinds, self.opposite = kinds, opposite
+
+    def cluster(self, images):
+        nearest = torch.cdist(images.flatten(1), Ring().centres).argmin(1)
+        return torch.nn.functional.one_hot((nearest + 3) % 8, max(8, self.kinds)).float()[:, : self.kinds]
+
+    def sample(self, n, *, seed=0, start=0, batch_size=64, category=None):
+        wrong = torch.arange(start, start + n) % self.opposite == 0
+        centre = Ring().centres[category % 8].expand(n, 2)
+        return torch.where(wrong[:, None], -centre, centre)[:, :, None, None]
+
+
+def test_a_models_categories_are_scored_on_a_split():
+    rows = {row.name: row.value for row in cluster_scores(Angles(), Ring(), "test")}
+    perfect = {"cluster-accuracy": 1, "nmi": 1, "ari": 1, "cluster-error": 0}
+    assert rows == pytest.approx({f"{name}/n10000.test": value for name, value in perfect.items()})
+
+
+def test_nothing_without_labels_or_categories(tmp_path):
+    np.savez(tmp_path / "data.npz", **{f"{split}_images": np.zeros((4, 8, 8), np.uint8) for split in ("train", "test")})
+    model = Angles()
+    model.cluster = lambda images: torch.ones(len(images), 2)
+    assert cluster_scores(model, Npz(str(tmp_path / "data.npz"), holdout=0.25), "test") == []
+    assert cluster_scores(Angles(kinds=0), Ring(), "test") == []
+
+
+@pytest.mark.parametrize(("kinds", "centres"), [(8, 8), (4, 4), (10, 8)])
+def test_purity_is_the_share_at_a_categorys_own_centre(kinds, centres):
+    (row,) = purity(Angles(kinds), Ring(), 1000)
+    assert (row.name, row.n, row.details) == ("purity/ring8.n1000", 1000, {"centres": centres})
+    assert row.value == pytest.approx(0.8)

@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from genlit.data import Grid, Ring
+from genlit.data import Grid, Ring, StackedDigits
 from genlit.errors import GenlitError
-from genlit.metrics.capabilities.modes import ModeCoverage, StackedModes, kl, modes
+from genlit.metrics.capabilities.modes import ModeCoverage, StackedModes, kl, modes, stacked_modes
+from genlit.metrics.extractors.lenet import lenet
 
 
 @pytest.mark.parametrize("source", [Ring(), Grid()])
@@ -50,6 +51,29 @@ def test_a_model_is_measured_by_its_first_samples():
         "high-quality/ring8.n3000": (1, 3000),
         "modes-kl/ring8.n3000": (pytest.approx(math.log(8)), 3000),
     }
+
+
+class Recalls:
+    """Draws the stacks that it was given, over and over."""
+
+    def __init__(self, images):
+        self.images = images
+
+    def sample(self, n, *, seed=0, start=0, batch_size=64):
+        return self.images[torch.arange(start, start + n) % len(self.images)]
+
+
+def test_stacks_are_counted_by_the_classifier_of_single_digits(hasty_lenet):
+    source = StackedDigits(images=300, size=16)
+    rows = source.first(2000, torch.device("cpu"), "test")
+    measured = stacked_modes(Recalls(rows["image"]), source, 2000)
+    of = f"stacked.lenet-{lenet(source.single).variant}.n2000"
+    assert [(row.name, row.n) for row in measured] == [(f"modes/{of}", 2000), (f"modes-kl/{of}", 2000)]
+    found, divergence = (row.value for row in measured)
+    assert found == pytest.approx(len(rows["label"].unique()), rel=0.15)  # a hasty classifier errs
+    one, all_of_it = stacked_modes(Recalls(rows["image"][:1]), source, 50)
+    assert (one.value, one.name) == (1, f"modes/{of.replace('2000', '50')}")
+    assert divergence < 1 < all_of_it.value
 
 
 def test_batches_change_nothing():
