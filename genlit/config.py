@@ -240,7 +240,9 @@ def offered(kind: Literal["model", "data"], name: str) -> type:
 
 
 def _parser(model: type[GenerativeModel], data: type[Source]) -> ArgumentParser:
-    parser = ArgumentParser(prog="genlit train EXP", parser_mode="omegaconf+", exit_on_error=False, add_help=True)
+    parser = ArgumentParser(
+        prog="genlit train EXP", parser_mode="omegaconf+", exit_on_error=False, add_help=True, allow_abbrev=False
+    )
     parser.add_argument("--config", action=ActionConfigFile, help="further files, before the flags that follow")
     parser.add_argument("--based_on", type=list[str] | None, help="experiments and overlays that come before this one")
     parser.add_argument("--seed", type=int, default=0, help="seed of the initial weights, the data order and all draws")

@@ -81,7 +81,7 @@ class Adversarial(FromPrior, GenerativeModel):
         rule = f"in (-1, 1), beside model.augment and a loss of {', '.join(SIGNED)}; or null"
         self.require("augment_target", augment_target, adapts, rule)
         lazily = lazy == 1 or self.weights["r1"] or self.weights["r2"]
-        self.require("lazy", lazy, bool(lazily), "1 where neither r1 nor r2 has a weight")
+        self.require("lazy", lazy, bool(lazily), "1, or --model.weights.r1=1.0 or r2 above 0")
         self.require("augment", augment, not augment or min(self.shape[1:]) > 1, "empty: the data are points")
         self.augmentation = Augmentation(augment, augment_target) if augment else None
 

@@ -310,7 +310,7 @@ def test_an_adaptive_augmentation_follows_the_critics_signs(at, play):
         ({"augment_target": 0.6}, "augment_target is 0.6"),
         ({"augment": ("flip",), "augment_target": 2.0}, "augment_target is 2.0"),
         ({"augment": ("flip",), "augment_target": 0.6, "loss": "wasserstein"}, "and a loss of minimax"),
-        ({"lazy": 4}, "lazy is 4: it must be 1 where neither r1 nor r2 has a weight"),
+        ({"lazy": 4}, "lazy is 4: it must be 1, or --model.weights.r1"),
         ({"critic_clip": 0.1, "spectral_norm": True}, "critic_clip is 0.1: it must be null: spectral norm undoes it"),
         ({"augment": ("turn",)}, "augment: unknown name 'turn'"),
         ({"noise": -1.0}, "noise is -1.0: it must be at least 0"),
