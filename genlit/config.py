@@ -327,6 +327,8 @@ def _explained(message: str, parser: ArgumentParser) -> str:
     if wrong := WRONG_VALUE.search(message):
         key, several, single, value = wrong.groups()
         kind = (several or single).replace("<class '", "").replace("'>", "").replace("typing.", "")
+        if choices := re.fullmatch(r"Literal\[(.*)\]", kind):
+            return f"{key}: {value} is none of {choices[1].replace(chr(39), '')}"
         return f"{key}: {value} is not of the type {kind.replace(', NoneType', ' or null')}"
     message = re.sub(r"Group '([\w.]+)' does not accept option '([\w.]+)'", r"unknown key \1.\2", message)
     keys = [action.dest for action in parser._actions]

@@ -180,7 +180,7 @@ def _meant(path: Path, root: Path) -> list[Path]:
 
 def _listing(root: Path) -> str:
     names = [f"{path.parent.name}/{path.name}" for path in every(root)]
-    return f"the runs in {root}: {', '.join(names)}" if names else f"{root} holds no runs yet"
+    return f"the runs in {root}: {', '.join(names)}" if names else f"{root} holds no runs yet: train first"
 
 
 def _refuse_outside(root: Path, home: Path) -> None:

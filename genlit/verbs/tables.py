@@ -79,22 +79,23 @@ def broken(claim: config.Namespace | list[config.Namespace] | None, measured: li
         GenlitError: nothing of a claim's name was measured.
     """
     claims = claim if isinstance(claim, list) else [claim] * (claim is not None)
-    return [_said(each) for each in claims if not _holds(each, measured)] if claims else None
+    failed = [_said(each, found) for each in claims if (found := _outside(each, measured))]
+    return failed if claims else None
 
 
-def _said(claim: config.Namespace) -> str:
-    """A claim in words."""
+def _said(claim: config.Namespace, found: list[float]) -> str:
+    """A claim in words, and what was found instead."""
     bounds = {"at most": claim.at_most, "at least": claim.at_least}
     said = (f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
-    return f"{claim.metric} {' and '.join(said)}"
+    return f"{claim.metric} {' and '.join(said)} (it is {', '.join(f'{value:.4g}' for value in found)})"
 
 
-def _holds(claim: config.Namespace, measured: list[Measure]) -> bool:
-    """Whether a claim holds of every metric of its name, whatever the protocol."""
+def _outside(claim: config.Namespace, measured: list[Measure]) -> list[float]:
+    """The values of a claim's name, whatever the protocol, of which it does not hold."""
     metric = claim.metric.removesuffix("/")
     values = [row.value for row in measured if row.name == metric or row.name.startswith((f"{metric}/", f"{metric}."))]
     if not values:
         raise GenlitError(f"claim.metric: nothing measured is called '{claim.metric}'")
     low = claim.at_least if claim.at_least is not None else float("-inf")
     high = claim.at_most if claim.at_most is not None else float("inf")
-    return all(low <= value <= high for value in values)
+    return [value for value in values if not low <= value <= high]
