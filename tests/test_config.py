@@ -106,7 +106,7 @@ def test_a_batch_size_is_a_number_or_several_by_images_seen(file):
         ("--run.evaluate_every=0", "run.evaluate_every: 0 is not a whole number of at least 1"),
         ("--run.evaluate_share=half", "run.evaluate_share: half is not of the type float"),
         ("--run.evaluate_share=.nan", "run.evaluate_share: nan is not a finite number"),
-        ("--run.sentinel=shout", "run.sentinel: shout is none of warn, stop, return"),
+        ("--run.sentinel=shout", "run.sentinel: shout is none of warn, stop, return or null"),
         ("--run.likelihood=fifty", "run.likelihood: fifty is not of the type list[int] or null"),
         ("--run.fidelty=lenet", "did you mean 'run.fidelity'?"),
         ("--trainer.precision=bf16-true", "choose one of 32-true, bf16-mixed, 64-true"),
