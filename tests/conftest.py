@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from torch import Tensor
 
+from genlit.metrics.capabilities import captions
 from genlit.metrics.extractors.lenet import RECIPE
 
 
@@ -20,6 +21,7 @@ def hasty_lenet():
     """Classifiers that learn for a sixtieth of the time: enough to tell digits from noise."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(RECIPE, "images", 1280)
+        patch.setitem(captions.RECIPE, "images", 640)
         yield
 
 
