@@ -67,7 +67,7 @@ def matcher(source: Source, split: str) -> Matcher:
     content = json.dumps([RECIPE, fingerprint(images), captions], sort_keys=True)
     path = source.root / "matchers" / f"{hashlib.sha256(content.encode()).hexdigest()}.safetensors"
     with held(path):
-        return _kept(path, images.shape[1]) or _trained_and_kept(path, np.asarray(images), captions)
+        return _kept(path, images.shape[1]) or _trained_and_kept(path, images, captions)
 
 
 def r_precision(model: Illustrates, source: Source, limit: int | None = None, seed: int = 0) -> list[Measure]:
@@ -154,12 +154,12 @@ def _trained(images: np.ndarray, captions: list[list[str]]) -> Matcher:
     """Adam on captions that have lost some words, and images that are flipped and shifted."""
     with undisturbed():
         torch.manual_seed(RECIPE["seed"])
-        judge, pixels = Matcher(images.shape[1]), torch.from_numpy(images)
+        judge = Matcher(images.shape[1])
         judge.vocabulary.learn((line for lines in captions for line in lines), [])
         optimiser = torch.optim.Adam(judge.parameters(), lr=RECIPE["rate"])
         for rows in torch.randint(len(images), (RECIPE["images"] // RECIPE["batch"], RECIPE["batch"])).tolist():
             told = [captions[row][int(torch.randint(len(captions[row]), ()))] for row in rows]
-            loss = matching(judge.text(_forgetful(judge, told)), judge.images(_moved(pixels[rows])), told)
+            loss = matching(judge.text(_forgetful(judge, told)), judge.images(_moved(torch.from_numpy(images[rows]))), told)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
