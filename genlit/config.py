@@ -250,11 +250,13 @@ def offered(kind: Literal["model", "data"], name: str) -> type:
 
 
 def _parser(model: type[GenerativeModel], data: type[Source]) -> ArgumentParser:
-    parser = ArgumentParser(prog="genlit train EXP", parser_mode="omegaconf+", exit_on_error=False, add_help=True)
+    parser = ArgumentParser(
+        prog="genlit train EXP", parser_mode="omegaconf+", exit_on_error=False, add_help=True, allow_abbrev=False
+    )
     parser.add_argument("--config", action=ActionConfigFile, help="further files, before the flags that follow")
     parser.add_argument("--based_on", type=list[str] | None, help="experiments and overlays that come before this one")
     parser.add_argument("--seed", type=int, default=0, help="seed of the initial weights, the data order and all draws")
-    parser.add_argument("--claim", type=Claim | None, default=None, help="what the experiment claims")
+    parser.add_argument("--claim", type=Claim | list[Claim] | None, default=None, help="what the experiment claims")
     parser.add_argument("--cost", type=str | None, default=None, help="what the experiment costs, in words")
     parser.add_argument("--model.name", type=str, required=True, help="a class of genlit.models")
     parser.add_argument("--data.name", type=str, required=True, help="a class of genlit.data")

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from torch import Tensor
 
+from genlit.engine.clock import Batches
 from genlit.metrics.capabilities import captions
 from genlit.metrics.extractors.lenet import RECIPE
 
@@ -30,7 +31,7 @@ def at(monkeypatch):
     """Puts a model at an iteration of a training with 10 images in a batch."""
 
     def put(model, iteration: int):
-        clock = SimpleNamespace(global_step=iteration, datamodule=SimpleNamespace(batch_size=10))
+        clock = SimpleNamespace(global_step=iteration, datamodule=SimpleNamespace(batches=Batches(10)))
         monkeypatch.setattr(model, "_trainer", clock)
         return model
 

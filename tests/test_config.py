@@ -182,3 +182,9 @@ def test_data_that_cannot_give_what_the_model_needs_are_refused():
     source = config.source(settings).require(("text",))
     with pytest.raises(GenlitError, match="needs `text`"):
         source.prepare_data()
+
+
+@pytest.mark.parametrize("flag", ["--model.los=hinge", "--trainer.max_step=7"])
+def test_the_beginning_of_a_key_is_no_key(flag):
+    with pytest.raises(GenlitError, match=r"did you mean '(model\.loss|trainer\.max_steps)'"):
+        parse(flag)

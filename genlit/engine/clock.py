@@ -74,7 +74,8 @@ class Batches:
     def _refuse_disorder(self, starts: list[int]) -> None:
         if starts[:1] != [0] or any(late <= early for early, late in pairwise(starts)):
             raise GenlitError(
-                f"data.batch_size has the stages {starts}: they must be numbers of images, ascending from 0"
+                f"data.batch_size has the stages {starts}: they must be numbers of images, ascending from 0, such as "
+                "{0: 64, 40000: 32}"
             )
 
 

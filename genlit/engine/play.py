@@ -179,7 +179,7 @@ class Engine(LightningModule):
     @property
     def _batches(self) -> Batches | None:
         source = self._trainer.datamodule if self._trainer else None
-        return Batches(source.batch_size) if source else None
+        return source.batches if source else None
 
     # The log
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from genlit.errors import GenlitError
 from genlit.families.sampling import FromPrior
@@ -11,10 +12,12 @@ from genlit.losses.adversarial import LOSSES, LossName
 from genlit.losses.penalties import drift, gradient_penalty, zero_centred
 from genlit.model import Batch, GenerativeModel, Turn
 from genlit.nn.augment import Augmentation, AugmentName
+from genlit.nn.equalised import MinibatchStd
 from genlit.nn.noise import instance_noise
-from genlit.nn.norm import still
+from genlit.nn.norm import spectral, still
 
 SLOPES = ("gradient_penalty", "r1", "r2")  # penalties that differentiate the critic twice
+SIGNED = ("minimax", "non-saturating", "hinge")  # losses of logits whose sign says real or generated
 
 
 class Adversarial(FromPrior, GenerativeModel):
@@ -22,8 +25,10 @@ class Adversarial(FromPrior, GenerativeModel):
 
     Goodfellow et al. 2014, "Generative Adversarial Networks", algorithm 1, https://arxiv.org/abs/1406.2661. Both
     players of an iteration play on the same generated images, which the critic sees detached; where the critic's
-    normalisation does not mix images, real and generated ones share a batch in it. A network's statistics (BatchNorm's,
-    spectral norm's vectors) move where its own player learns and nowhere else.
+    networks do not mix images, real and generated ones share a batch in them.
+
+    A network's statistics (BatchNorm's, spectral norm's vectors) move by passes that its own player learns from: the
+    critic's in its turn alone, the generator's when the samples of an iteration in which it plays are drawn.
 
     Args:
         shape: (C, H, W).
@@ -39,7 +44,7 @@ class Adversarial(FromPrior, GenerativeModel):
         noise_until: images after which the instance noise has fallen linearly to 0.
         augment: what happens to all images before the critic sees them.
         augment_target: E[sign D(x)] on real images that the probability of an augmentation is adapted to; None augments
-            always.
+            always. It needs a loss in whose optimum real images have positive logits.
         engine: options of GenerativeModel.
 
     Raises:
@@ -66,20 +71,17 @@ class Adversarial(FromPrior, GenerativeModel):
         **engine,
     ):
         super().__init__(shape, **engine)
-        self.loss, self.n_critic, self.lazy, self.pack, self.critic_clip = (
-            LOSSES[loss],
-            n_critic,
-            lazy,
-            pack,
-            critic_clip,
-        )
-        self.noise, self.noise_until, self.mixes_images = noise, noise_until, False
+        self.loss, self.n_critic, self.lazy, self.pack = LOSSES[loss], n_critic, lazy, pack
+        self.critic_clip, self.noise, self.noise_until = critic_clip, noise, noise_until
         self.require_counts(n_critic=n_critic, lazy=lazy, pack=pack)
         self.require("noise", noise, noise >= 0, "at least 0")
         self.require("noise_until", noise_until, noise_until > 0 or not noise, "the images after which it is gone")
         self.require("critic_clip", critic_clip, critic_clip is None or critic_clip > 0, "above 0, or null")
-        adapts = augment_target is None or (augment and -1 < augment_target < 1)
-        self.require("augment_target", augment_target, adapts, "in (-1, 1) and beside model.augment, or null")
+        adapts = augment_target is None or (augment and -1 < augment_target < 1 and loss in SIGNED)
+        rule = f"in (-1, 1), beside model.augment and a loss of {', '.join(SIGNED)}; or null"
+        self.require("augment_target", augment_target, adapts, rule)
+        lazily = lazy == 1 or self.weights["r1"] or self.weights["r2"]
+        self.require("lazy", lazy, bool(lazily), "1, or --model.weights.r1=1.0 or r2 above 0")
         self.require("augment", augment, not augment or min(self.shape[1:]) > 1, "empty: the data are points")
         self.augmentation = Augmentation(augment, augment_target) if augment else None
 
@@ -193,36 +195,41 @@ class Adversarial(FromPrior, GenerativeModel):
                 torch._foreach_clamp_max_(self._owned("critic"), self.critic_clip)
                 torch._foreach_clamp_min_(self._owned("critic"), -self.critic_clip)
         if self.augmentation:  # all micro-batches have watched
-            self.augmentation.adapt(self.iteration, self.batch_images)
+            self.augmentation.adapt(self.iteration)
 
     def compilable(self) -> list[nn.Module]:
-        return [self.generator] if self._pays_for_slopes() else [self.generator, self.critic]
+        return [self.generator] if self.pays() else [self.generator, self.critic]
 
-    def refuse_mixing(self) -> None:
-        """Refuses a penalty on one image's slope where the critic's BatchNorm mixes images.
+    def judge_by(self, critic: nn.Module, spectral_norm: bool = False) -> None:
+        """Takes the critic, its weights divided by their largest singular values if that is asked for.
 
         Raises:
-            GenlitError: naming the first such penalty.
+            GenlitError: a penalty on one image's slope, where BatchNorm mixes images; clipping what is normalised.
         """
-        self.mixes_images = True
-        if penalised := self._pays_for_slopes():
+        self.critic = spectral(critic) if spectral_norm else critic
+        normalised = any(isinstance(layer, _BatchNorm) for layer in critic.modules())
+        self.mixes_images = normalised or any(isinstance(layer, MinibatchStd) for layer in critic.modules())
+        clips = spectral_norm and self.critic_clip
+        self.require("critic_clip", self.critic_clip, not clips, "null: spectral norm undoes it")
+        if normalised and (penalised := self.pays()):
             raise GenlitError(
                 f"model.critic_norm: batch does not go with the penalty '{penalised[0]}', which looks at one image at "
                 "a time; choose --model.critic_norm=instance or none"
             )
 
-    def _pays_for_slopes(self) -> list[str]:
+    def pays(self) -> list[str]:
+        """The penalties on slopes whose weight is not 0."""
         return [name for name in SLOPES if self.weights[name]]
 
 
 class Unconditional(Adversarial):
-    """A game whose critic looks at images alone: adds `criticise`."""
+    """A game whose critic looks at images alone: adds `criticise`, a capability."""
 
     def criticise(self, images: Tensor) -> Tensor:
         """The critic's logit of each image, (B,); where it judges packs, of a pack of copies."""
         with self.evaluation():
             images = self.here(images)
-            return self.verdict(images.repeat(1, self.pack, 1, 1)).flatten()
+            return self.verdict(images.repeat(1, self.pack, 1, 1))[:, 0]
 
 
 def packed(images: Tensor, m: int) -> Tensor:

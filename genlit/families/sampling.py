@@ -103,11 +103,13 @@ class FromPrior(FromDraws):
         return self.prior(n, device)
 
     def interpolate(self, steps: int, *, seeds: tuple[int, int] = (0, 1), **condition) -> Tensor:
-        """`steps` images on the straight line between the first samples of two seeds."""
+        """`steps` images on the straight line between two seeds' codes; what else is drawn is the first's."""
         with self.evaluation():
             start, end = (self._draws(0, 1, seed) for seed in seeds)
-            weight = torch.linspace(0, 1, steps)[:, None]
-            return self._images(torch.lerp(start, end, weight), steps, **condition)
+            weight, codes = torch.linspace(0, 1, steps)[:, None], self.prior(1, start.device).shape[1]
+            walk = torch.lerp(start, end, weight)
+            walk[:, codes:] = start[:, codes:]
+            return self._images(walk, steps, **condition)
 
 
 def rows(draw: Callable[[], Tensor], start: int, stop: int, *key: str | int) -> Tensor:
@@ -126,13 +128,19 @@ def rows(draw: Callable[[], Tensor], start: int, stop: int, *key: str | int) -> 
     return torch.cat(blocks)[start - first * BLOCK : stop - first * BLOCK]
 
 
-def one_of(n: int, uniform: Tensor, label: int | None = None) -> Tensor:
+def one_of(n: int, uniform: Tensor, label: int | None = None, name: str = "label") -> Tensor:
     """The labels 0 … n − 1 that uniform numbers (B,) draw with equal probabilities, or the given one, int64 (B,).
+
+    Args:
+        n: how many there are.
+        uniform: in [0, 1].
+        label: the given one.
+        name: what it is called.
 
     Raises:
         GenlitError: the given one is none of these.
     """
     if label is not None and not 0 <= label < n:
-        raise GenlitError(f"label is {label}: it must be one of the {n} classes 0 to {n - 1}")
+        raise GenlitError(f"{name} is {label}: it must be one of the {n} classes 0 to {n - 1}")
     drawn = (uniform * n).long().clamp(max=n - 1)  # rounding may bring the number to 1
     return drawn if label is None else torch.full_like(drawn, label)

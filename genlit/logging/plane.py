@@ -40,7 +40,7 @@ def density(samples: Tensor, real: Tensor) -> Image.Image:
 
     def draw(axes: Axes) -> None:
         axes.scatter(*_flat(real), s=12, c="0.8", linewidths=0)
-        _on(axes, samples, reach, s=3, c="tab:blue", alpha=0.4)
+        _on(axes, samples, reach, s=5, c="tab:blue", alpha=0.6)
 
     return _drawn(reach, draw)
 

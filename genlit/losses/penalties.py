@@ -11,7 +11,8 @@ Critic = Callable[[Tensor], Tensor]
 def input_gradient(critic: Critic, images: Tensor) -> Tensor:
     """∇ₓ Σ critic(x), shaped as the images and differentiable in the critic's parameters.
 
-    A critic that scores patches is summed over them. No critic under a penalty may mix images: BatchNorm would.
+    A critic that scores patches is summed over them. No critic under a penalty may mix images as BatchNorm does; the
+    groups of a minibatch standard deviation add their cross terms.
     """
     with torch.enable_grad():
         images = images.detach().requires_grad_(True)

@@ -9,8 +9,8 @@ from torch.nn.functional import one_hot
 from genlit.families.adversarial import Adversarial
 from genlit.families.sampling import one_of
 from genlit.model import Batch
-from genlit.nn.networks import NETWORKS, NetworksName
-from genlit.nn.norm import NormName, spectral
+from genlit.nn.networks import NETWORKS, MakesTrunk, NetworksName, Shape
+from genlit.nn.norm import NormName
 
 
 class ConditionalGAN(Adversarial):
@@ -27,7 +27,8 @@ class ConditionalGAN(Adversarial):
         networks: those of GAN (mlp), DCGAN (dcgan) or SNGAN (resnet).
         latent: number of codes, z ~ N(0, I).
         width: channels next to the image (dcgan), of each block (resnet), or of the two hidden layers (mlp).
-        critic_norm: the critic's normalisation, in dcgan.
+        norm: the generator's normalisation, in dcgan and dense.
+        critic_norm: the critic's, in dcgan and dense.
         spectral_norm: divides the critic's weights by their largest singular value.
         game: options of Adversarial; `pack` must be 1.
     """
@@ -43,6 +44,7 @@ class ConditionalGAN(Adversarial):
         networks: NetworksName = "dcgan",
         latent: int = 100,
         width: int = 64,
+        norm: NormName = "batch",
         critic_norm: NormName = "none",
         spectral_norm: bool = False,
         channels_last: bool = True,
@@ -53,12 +55,8 @@ class ConditionalGAN(Adversarial):
         self.require_counts(latent=latent, width=width, classes=classes)
         self.require("pack", self.pack, self.pack == 1, "1: the images of a pack would be of several classes")
         pair = NETWORKS[networks]
-        self.generator = pair.generator(self.shape, latent + classes, width)
-        self.critic = JUDGES[judge](pair.trunk, self.shape, classes, width, critic_norm)
-        if critic_norm == "batch":
-            self.refuse_mixing()
-        if spectral_norm:
-            spectral(self.critic)
+        self.generator = pair.generator(self.shape, latent + classes, width, norm)
+        self.judge_by(JUDGES[judge](pair.trunk, self.shape, classes, width, critic_norm), spectral_norm)
 
     def condition(self, batch: Batch) -> dict[str, Tensor]:
         return {"label": batch["label"]}
@@ -81,7 +79,7 @@ class ConditionalGAN(Adversarial):
 class Concatenation(nn.Module):
     """D(x|y) of the image's channels beside y's one-hot maps, which are constant over space."""
 
-    def __init__(self, trunk, shape: tuple[int, int, int], classes: int, width: int, norm: NormName):
+    def __init__(self, trunk: MakesTrunk, shape: Shape, classes: int, width: int, norm: NormName):
         super().__init__()
         self.classes = classes
         self.trunk, features = trunk((shape[0] + classes, *shape[1:]), width, norm)
@@ -95,7 +93,7 @@ class Concatenation(nn.Module):
 class Projection(nn.Module):
     """D(x|y) = ψ(φ(x)) + vᵧᵀ φ(x): Miyato & Koyama 2018, eq. 3."""
 
-    def __init__(self, trunk, shape: tuple[int, int, int], classes: int, width: int, norm: NormName):
+    def __init__(self, trunk: MakesTrunk, shape: Shape, classes: int, width: int, norm: NormName):
         super().__init__()
         self.classes = classes
         self.trunk, features = trunk(shape, width, norm)

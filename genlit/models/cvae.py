@@ -71,12 +71,6 @@ class CVAE(VAE):
         """The mean images E[x|z,y] of draws; all of one label, if given."""
         return self._image(draws[:, :-1], one_of(self.classes, draws[:, -1], label))
 
-    def interpolate(self, steps: int, *, seeds: tuple[int, int] = (0, 1), label: int | None = None) -> Tensor:
-        """`steps` images on the straight line between the first codes of two seeds, of one label: the first's."""
-        with self.evaluation():
-            kept = one_of(self.classes, self._draws(0, 1, seeds[0])[:, -1], label)
-            return super().interpolate(steps, seeds=seeds, label=int(kept))
-
     def reconstruct(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """The mean image at z = μ(x, y), (B, C, H, W); y as in `encode`."""
         with self.evaluation():

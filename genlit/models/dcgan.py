@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from genlit.families.adversarial import Unconditional
 from genlit.nn.convolutional import convolutional_generator, convolutional_trunk
 from genlit.nn.initial import normal
-from genlit.nn.norm import NormName, spectral
+from genlit.nn.norm import NormName
 
 
 class DCGAN(Unconditional):
@@ -45,11 +45,7 @@ class DCGAN(Unconditional):
         self.require_counts(latent=latent, width=width)
         self.generator = convolutional_generator(self.shape, latent, width, norm)
         trunk, features = convolutional_trunk(self.seen_shape, width, critic_norm)
-        self.critic = nn.Sequential(*trunk, normal(nn.Linear(features, 1)))
-        if critic_norm == "batch":
-            self.refuse_mixing()
-        if spectral_norm:
-            spectral(self.critic)
+        self.judge_by(nn.Sequential(*trunk, normal(nn.Linear(features, 1))), spectral_norm)
 
     def prior(self, n: int, device: torch.device) -> Tensor:
         return torch.rand(n, self.latent, device=device) * 2 - 1

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from genlit.families.adversarial import Unconditional
 from genlit.nn.mlp import mlp_generator, mlp_trunk
-from genlit.nn.norm import spectral, still
+from genlit.nn.norm import still
 from genlit.nn.unroll import unrolled
 
 
@@ -43,11 +43,11 @@ class GAN(Unconditional):
         self.require_counts(latent=latent, hidden=hidden)
         self.require("hidden", hidden, len(hidden) > 0, "one width at least")
         self.require("unroll", unroll, unroll >= 0, "at least 0")
+        self.require("unroll", unroll, not (unroll and self.pays()), "0: the steps ahead would leave the penalties out")
+        self.require("unroll_lr", unroll_lr, unroll_lr > 0, "above 0")
         self.generator = mlp_generator(self.shape, latent, hidden)
         trunk, features = mlp_trunk(self.seen_shape, hidden)
-        self.critic = nn.Sequential(*trunk, nn.Linear(features, 1))
-        if spectral_norm:
-            spectral(self.critic)
+        self.judge_by(nn.Sequential(*trunk, nn.Linear(features, 1)), spectral_norm)
 
     def generator_terms(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
         if not self.unroll:

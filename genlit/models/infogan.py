@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from genlit.families.adversarial import Adversarial
+from genlit.families.adversarial import Unconditional
 from genlit.families.sampling import one_of
 from genlit.model import Batch
 from genlit.nn.networks import NETWORKS, NetworksName
-from genlit.nn.norm import NormName, spectral
+from genlit.nn.norm import NormName
 
 
-class InfoGAN(Adversarial):
+class InfoGAN(Unconditional):
     """min_{G,Q} max_D V(D, G) − λ L_I(G, Q), L_I = E[log Q(c|G(z, c))] + H(c) ≤ I(c; G(z, c)) ≤ H(c).
 
     Codes c: one of K categories, cₖ ~ Cat(1/K), and continuous ones, cⱼ ~ U(−1, 1). Q shares all but its last layers
@@ -26,20 +26,21 @@ class InfoGAN(Adversarial):
     alone; the variance of Q(cⱼ|x) is 1, as in the authors' code.
 
     Args:
-        shape: (C, H, W), square of 4 · 2ᵏ pixels for the networks dcgan and resnet.
+        shape: (C, H, W), multiples of 4 pixels for the networks dense, squares of 4 · 2ᵏ for dcgan and resnet.
         categories: K; 0 leaves the categorical code out.
         continuous: number of continuous codes.
         latent: number of the other codes, z ~ N(0, I).
-        networks: those of GAN (mlp), DCGAN (dcgan) or SNGAN (resnet).
-        width: channels next to the image (dcgan), of each block (resnet), or of the two hidden layers (mlp).
+        networks: the paper's for MNIST (dense), or those of GAN (mlp), DCGAN (dcgan) or SNGAN (resnet).
+        width: channels next to the image (dense, dcgan), of each block (resnet), or of the two hidden layers (mlp).
         q_width: of Q's own hidden layer.
-        critic_norm: the critic's normalisation, in dcgan.
+        norm: the generator's normalisation, in dense and dcgan.
+        critic_norm: the critic's, in dense and dcgan.
         spectral_norm: divides the critic's weights by their largest singular value.
         lr: learning rates.
         game: options of Adversarial; `pack` must be 1.
     """
 
-    terms = Adversarial.terms | {"category": 1.0, "continuous": 0.1}
+    terms = Unconditional.terms | {"category": 1.0, "continuous": 0.1}
 
     def __init__(
         self,
@@ -48,9 +49,10 @@ class InfoGAN(Adversarial):
         categories: int = 10,
         continuous: int = 2,
         latent: int = 62,
-        networks: NetworksName = "dcgan",
+        networks: NetworksName = "dense",
         width: int = 64,
         q_width: int = 128,
+        norm: NormName = "batch",
         critic_norm: NormName = "batch",
         spectral_norm: bool = False,
         lr: float | dict[str, float] = {"critic": 2e-4, "generator": 1e-3},  # noqa: B006 (never changed)
@@ -66,12 +68,10 @@ class InfoGAN(Adversarial):
         )
         self.require("pack", self.pack, self.pack == 1, "1: the images of a pack would have several codes")
         pair = NETWORKS[networks]
-        self.generator = pair.generator(self.shape, latent + categories + continuous, width)
-        self.critic = Judge(*pair.trunk(self.shape, width, critic_norm), q_width, categories + continuous)
-        if critic_norm == "batch" and networks == "dcgan":
-            self.refuse_mixing()
-        if spectral_norm:
-            spectral(self.critic)
+        self.generator = pair.generator(self.shape, latent + categories + continuous, width, norm)
+        self.judge_by(
+            Judge(*pair.trunk(self.shape, width, critic_norm), q_width, categories + continuous), spectral_norm
+        )
 
     def condition(self, batch: Batch) -> dict[str, Tensor]:
         """The codes that this iteration's samples have, (B, K + continuous)."""
@@ -80,7 +80,7 @@ class InfoGAN(Adversarial):
     def generate(self, z: Tensor, codes: Tensor) -> Tensor:
         return self.generator(torch.cat([z, codes.to(z.dtype)], 1))
 
-    def verdict(self, images: Tensor, codes: Tensor) -> Tensor:
+    def verdict(self, images: Tensor, codes: Tensor | None = None) -> Tensor:
         return self.critic(images)
 
     def beside(self, said: Tensor, codes: Tensor) -> dict[str, Tensor]:
@@ -98,7 +98,7 @@ class InfoGAN(Adversarial):
         continuous = uniform[:, 1:] * 2 - 1
         if not self.categories:
             return continuous
-        drawn = one_hot(one_of(self.categories, uniform[:, 0], category), self.categories)
+        drawn = one_hot(one_of(self.categories, uniform[:, 0], category, "category"), self.categories)
         return torch.cat([drawn.to(uniform.dtype), continuous], 1)
 
     # Samples, and what their codes are

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
-from math import log2
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from genlit.errors import GenlitError
 from genlit.families.adversarial import Unconditional
 from genlit.losses.adversarial import LossName
 from genlit.model import Batch, Turn
 from genlit.nn.equalised import EqualisedConv, EqualisedLinear, MinibatchStd, PixelNorm
+from genlit.nn.shapes import doublings
 
 
 class ProgressiveGAN(Unconditional):
@@ -60,14 +59,13 @@ class ProgressiveGAN(Unconditional):
         super().__init__(shape, loss=loss, lr=lr, betas=betas, ema=ema, **engine)
         self.latent, self.stage_images, self.stage_lr = latent, stage_images, stage_lr or {}
         self.require_counts(latent=latent, width=width, stage_images=stage_images, group=group)
-        self.sides = sides(self.shape)
+        self.sides = [4 << k for k in range(doublings(self.shape, least=0) + 1)]
         self.require("row_features", row_features, row_features >= self.sides[-1], f"at least {self.sides[-1]}")
         known = set(self.stage_lr) <= {*self.sides} and min(self.stage_lr.values(), default=1) > 0
         self.require("stage_lr", stage_lr, known, f"factors above 0 by side: {', '.join(map(str, self.sides))}")
-        self.mixes_images = True
         widths = [min(width, row_features // side) for side in self.sides]
         self.generator = Generator(latent, widths, self.shape[0])
-        self.critic = Critic(self.shape[0] * self.pack, widths, group)
+        self.judge_by(Critic(self.shape[0] * self.pack, widths, group))
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
         stage, alpha = self.growth
@@ -174,16 +172,6 @@ def growth(phases: float, doublings: int) -> tuple[int, float]:
     """The stage and α after that many phases: appendix A.1. They are stable, fade, stable, fade, …, stable."""
     phase = min(int(phases), 2 * doublings)
     return (phase + 1) // 2, phases - phase if phase % 2 else 1.0
-
-
-def sides(shape: tuple[int, int, int]) -> list[int]:
-    """4, 8, 16, … to the side of an image."""
-    _, height, width = shape
-    if height != width or height < 4 or not log2(height).is_integer():
-        raise GenlitError(
-            f"ProgressiveGAN makes square images of 4, 8, 16, 32, ... pixels, not {height}x{width}: choose --data.size"
-        )
-    return [4 << k for k in range(int(log2(height)) - 1)]
 
 
 def shrunk(images: Tensor, times: int = 2) -> Tensor:

@@ -4,14 +4,13 @@ from torch import nn
 
 from genlit.families.adversarial import Unconditional
 from genlit.losses.adversarial import LossName
-from genlit.nn.norm import spectral
-from genlit.nn.residual import residual_generator, residual_trunk
+from genlit.nn.residual import glorot, residual_generator, residual_trunk
 
 
 class SNGAN(Unconditional):
     """The hinge game with a residual critic whose every weight is divided by its largest singular value, W / σ(W).
 
-    Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks", eqs. 16 and 17, tables 4,
+    Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks", eqs. 16 and 17, table 4,
     https://arxiv.org/abs/1802.05957. The same game on DCGAN's networks: `DCGAN` with `spectral_norm`.
 
     Args:
@@ -41,6 +40,5 @@ class SNGAN(Unconditional):
         self.latent = latent
         self.require_counts(latent=latent, width=width, critic_width=critic_width)
         self.generator = residual_generator(self.shape, latent, width)
-        self.critic = spectral(
-            nn.Sequential(*residual_trunk(self.seen_shape, critic_width), nn.Linear(critic_width, 1))
-        )
+        trunk, features = residual_trunk(self.seen_shape, critic_width)
+        self.judge_by(nn.Sequential(*trunk, glorot(nn.Linear(features, 1))), spectral_norm=True)

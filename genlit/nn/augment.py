@@ -56,7 +56,7 @@ class Augmentation(nn.Module):
             self.fresh[0] += logits.detach().sign().long().sum()
             self.fresh[1] += logits.numel()
 
-    def adapt(self, iteration: int, batch_images: int) -> None:
+    def adapt(self, iteration: int) -> None:
         """Closes the iteration after `iteration` others, on every process; twice is as once. Every fourth moves p."""
         if self.target is None or not self.training:
             return
@@ -65,7 +65,7 @@ class Augmentation(nn.Module):
         if (iteration + 1) % INTERVAL == 0:
             summed, count = self.signs
             direction = (summed - self.target * count).sign().long()
-            self.level.add_(direction * INTERVAL * batch_images).clamp_(0, HORIZON)
+            self.level.add_(direction * count).clamp_(0, HORIZON)
             self.signs.zero_()
 
 

@@ -4,9 +4,9 @@ from itertools import pairwise
 
 from torch import nn
 
-from genlit.errors import GenlitError
 from genlit.nn.initial import normal
 from genlit.nn.norm import NORMS, NormName
+from genlit.nn.shapes import doublings
 
 
 def convolutional_generator(
@@ -34,10 +34,4 @@ def convolutional_trunk(shape: tuple[int, int, int], width: int, norm: NormName 
 
 def _widths(shape: tuple[int, int, int], width: int) -> list[int]:
     """Channels from the image's side to the 4x4 side."""
-    _, height, side = shape
-    halvings = (side // 4).bit_length() - 1
-    if height != side or halvings < 1 or side != 4 << halvings:
-        raise GenlitError(
-            f"DCGAN makes square images of 8, 16, 32, 64, ... pixels, not {height}x{side}: choose --data.size"
-        )
-    return [width << k for k in range(halvings)]
+    return [width << k for k in range(doublings(shape))]

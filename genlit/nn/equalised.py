@@ -24,7 +24,7 @@ class EqualisedLinear(nn.Linear):
     def __init__(self, inputs: int, outputs: int, gain: float = RELU):
         super().__init__(inputs, outputs)
         self.scale = gain / math.sqrt(inputs)
-        equal(self)
+        standard_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return linear(x, self.weight * self.scale, self.bias)
@@ -44,7 +44,7 @@ class EqualisedConv(nn.Conv2d):
     def __init__(self, inputs: int, outputs: int, kernel: int, gain: float = RELU, padding: int = 0):
         super().__init__(inputs, outputs, kernel, padding=padding)
         self.scale = gain / math.sqrt(inputs * kernel**2)
-        equal(self)
+        standard_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self._conv_forward(x, self.weight * self.scale, self.bias)
@@ -60,8 +60,8 @@ class PixelNorm(nn.Module):
 class MinibatchStd(nn.Module):
     """Appends to every image a channel with its group's spread: √(Σ (a − ā)² / G + 10⁻⁸), averaged over all features.
 
-    Section 3, where the group is the batch. Here it is `group` neighbours in the batch, or fewer where they do not
-    divide it, so that the statistic means the same in batches of all sizes.
+    Section 3, where the group is the batch. Here it is `group` neighbours in the batch, so that the statistic means the
+    same in batches of all sizes; fewer where they do not divide it, and of one alone the spread is 0.
 
     Args:
         group: G, images that are compared.
@@ -78,7 +78,7 @@ class MinibatchStd(nn.Module):
         return torch.cat([a, each[:, None, None, None].expand(-1, 1, *a.shape[2:])], 1)
 
 
-def equal(layer: nn.Linear | nn.Conv2d) -> None:
+def standard_normal(layer: nn.Linear | nn.Conv2d) -> None:
     """Draws the weights from N(0, 1), biases 0."""
     nn.init.normal_(layer.weight)
     nn.init.zeros_(layer.bias)

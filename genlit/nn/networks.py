@@ -6,33 +6,38 @@ from typing import Literal, NamedTuple
 from torch import nn
 
 from genlit.nn.convolutional import convolutional_generator, convolutional_trunk
+from genlit.nn.dense import dense_generator, dense_trunk
 from genlit.nn.mlp import mlp_generator, mlp_trunk
 from genlit.nn.norm import NormName
 from genlit.nn.residual import residual_generator, residual_trunk
 
 Shape = tuple[int, int, int]
-Trunk = tuple[nn.Module, int]  # images (B, C, H, W) to features (B, F), and F
+MakesTrunk = Callable[[Shape, int, NormName], tuple[nn.Module, int]]
 
 
 class Networks(NamedTuple):
     """The two networks of a game.
 
     Attributes:
-        generator: (shape, inputs, width) to a network from codes (B, inputs) to images (B, C, H, W).
+        generator: (shape, inputs, width, norm) to a network from codes (B, inputs) to images (B, C, H, W).
         trunk: (shape, width, norm) to a network from images to features (B, F), and F.
     """
 
-    generator: Callable[[Shape, int, int], nn.Module]
-    trunk: Callable[[Shape, int, NormName], Trunk]
+    generator: Callable[[Shape, int, int, NormName], nn.Module]
+    trunk: MakesTrunk
 
 
-NetworksName = Literal["mlp", "dcgan", "resnet"]
+NetworksName = Literal["mlp", "dcgan", "dense", "resnet"]
 
 NETWORKS: dict[NetworksName, Networks] = {
     "mlp": Networks(
-        lambda shape, inputs, width: mlp_generator(shape, inputs, (width, width)),
+        lambda shape, inputs, width, norm: mlp_generator(shape, inputs, (width, width)),
         lambda shape, width, norm: mlp_trunk(shape, (width, width)),
     ),
     "dcgan": Networks(convolutional_generator, convolutional_trunk),
-    "resnet": Networks(residual_generator, lambda shape, width, norm: (residual_trunk(shape, width), width)),
+    "dense": Networks(dense_generator, dense_trunk),
+    "resnet": Networks(
+        lambda shape, inputs, width, norm: residual_generator(shape, inputs, width),
+        lambda shape, width, norm: residual_trunk(shape, width),
+    ),
 }

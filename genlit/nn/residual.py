@@ -8,7 +8,7 @@ Departs from the paper: sides other than 32 get more or fewer blocks.
 import torch
 from torch import Tensor, nn
 
-from genlit.errors import GenlitError
+from genlit.nn.shapes import doublings
 
 
 class Residual(nn.Module):
@@ -30,7 +30,7 @@ class SumPool(nn.Module):
 
 
 def residual_generator(shape: tuple[int, int, int], latent: int, width: int) -> nn.Sequential:
-    """(B, K, 1, 1) to (B, C, H, W) in (−1, 1): a linear map to 4x4, then blocks that double the resolution.
+    """(B, K) to (B, C, H, W) in (−1, 1): a linear map to 4x4, then blocks that double the resolution.
 
     Args:
         shape: (C, H, W), H = W = 4 · 2ᵏ with k ≥ 1.
@@ -38,13 +38,13 @@ def residual_generator(shape: tuple[int, int, int], latent: int, width: int) -> 
         width: channels of every block (paper: 256).
     """
     ups = [up(width) for _ in range(doublings(shape))]
-    start = [nn.Flatten(), nn.Linear(latent, width * 16), nn.Unflatten(1, (width, 4, 4))]
+    start = [nn.Linear(latent, width * 16), nn.Unflatten(1, (width, 4, 4))]
     end = [nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, shape[0], 3, padding=1), nn.Tanh()]
     return glorot(nn.Sequential(*start, *ups, *end))
 
 
-def residual_trunk(shape: tuple[int, int, int], width: int) -> nn.Sequential:
-    """(B, C, H, W) to features (B, width): blocks that halve the resolution to 8x8, two more, the sum over places.
+def residual_trunk(shape: tuple[int, int, int], width: int) -> tuple[nn.Sequential, int]:
+    """(B, C, H, W) to features, and their number: blocks that halve the resolution to 8x8, two more, the sum of places.
 
     No normalisation; a head, a linear map to a logit, is the caller's. Images of 8x8 come down to 4x4.
 
@@ -53,7 +53,8 @@ def residual_trunk(shape: tuple[int, int, int], width: int) -> nn.Sequential:
         width: channels of every block (paper: 128).
     """
     downs = [down(width) for _ in range(doublings(shape) - 2)]
-    return glorot(nn.Sequential(first(shape[0], width), *downs, plain(width), plain(width), nn.ReLU(), SumPool()))
+    layers = [first(shape[0], width), *downs, plain(width), plain(width), nn.ReLU(), SumPool()]
+    return glorot(nn.Sequential(*layers)), width
 
 
 def up(width: int) -> Residual:
@@ -97,14 +98,3 @@ def glorot(network: nn.Module) -> nn.Module:
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
     return network
-
-
-def doublings(shape: tuple[int, int, int]) -> int:
-    """k of H = W = 4 · 2ᵏ."""
-    _, height, side = shape
-    k = (side // 4).bit_length() - 1
-    if height != side or k < 1 or side != 4 << k:
-        raise GenlitError(
-            f"residual networks take square images of 8, 16, 32, ... pixels, not {height}x{side}: choose --data.size"
-        )
-    return k

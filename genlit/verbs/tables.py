@@ -72,21 +72,25 @@ def _said_of(network: dict[str, Any]) -> str | None:
     return f"{network['family']} {network['digest'][:8]}, {network['resize']}, {network['dtype']}{accuracy}"
 
 
-def said_of_claim(claim: config.Namespace) -> str:
+def broken(claim: config.Namespace | list[config.Namespace] | None, measured: list[Measure]) -> list[str] | None:
+    """Those of an experiment's claims that do not hold, in words; None where it claims nothing.
+
+    Raises:
+        GenlitError: nothing of a claim's name was measured.
+    """
+    claims = claim if isinstance(claim, list) else [claim] * (claim is not None)
+    return [_said(each) for each in claims if not _holds(each, measured)] if claims else None
+
+
+def _said(claim: config.Namespace) -> str:
     """A claim in words."""
     bounds = {"at most": claim.at_most, "at least": claim.at_least}
     said = (f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
     return f"{claim.metric} {' and '.join(said)}"
 
 
-def holds(claim: config.Namespace | None, measured: list[Measure]) -> bool | None:
-    """Whether a claim holds of every metric of its name, whatever the protocol; None without a claim.
-
-    Raises:
-        GenlitError: nothing of that name was measured.
-    """
-    if claim is None:
-        return None
+def _holds(claim: config.Namespace, measured: list[Measure]) -> bool:
+    """Whether a claim holds of every metric of its name, whatever the protocol."""
     metric = claim.metric.removesuffix("/")
     values = [row.value for row in measured if row.name == metric or row.name.startswith((f"{metric}/", f"{metric}."))]
     if not values:

@@ -36,7 +36,7 @@ def wgan_gp(**options):
 
 
 def conditional(**options):
-    model = ConditionalGAN((1, 8, 8), latent=4, width=4, judge="projection", networks="mlp", **options)
+    model = ConditionalGAN((1, 8, 8), latent=4, width=4, judge="projection", norm="instance", **options)
     return model, Digits(size=8, batch_size=8).require(model.needs)
 
 
@@ -93,9 +93,7 @@ CASES = {
     "dcgan-no-norm-noise": lambda **o: dcgan(noise=0.1, noise_until=100, **o),
     "hinge": lambda **o: dcgan(loss="hinge", **o),
     "relativistic-r1-r2": lambda **o: dcgan(loss="relativistic", weights={"r1": 1.0, "r2": 1.0}, **o),
-    "packs-lazy-adaptive": lambda **o: dcgan(
-        pack=2, augment=("cutout",), augment_target=0.6, lazy=2, weights={"r1": 1.0}, **o
-    ),
+    "packs-lazy-augmented": lambda **o: dcgan(pack=2, augment=("cutout",), lazy=2, weights={"r1": 1.0}, **o),
     "wgan-clip": lambda **o: dcgan(loss="wasserstein", critic_clip=0.01, **o),
     "wgan-gp": wgan_gp,
     "conditional": conditional,

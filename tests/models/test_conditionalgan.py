@@ -79,4 +79,4 @@ def test_packs_and_batch_norm_under_a_penalty_are_refused():
     with pytest.raises(GenlitError, match="pack is 2: it must be 1"):
         small(pack=2)
     with pytest.raises(GenlitError, match="critic_norm: batch does not go with the penalty 'r1'"):
-        small(critic_norm="batch", weights={"r1": 1.0})
+        ConditionalGAN((1, 16, 16), width=4, critic_norm="batch", weights={"r1": 1.0})

@@ -73,7 +73,6 @@ GAMES = {
     ),
     "conditional-concatenation": (ConditionalGAN, {"shape": (1, 16, 16), "classes": 3, "latent": 8, "width": 8}),
     "progressive": (ProgressiveGAN, {"shape": (1, 8, 8), "latent": 4, "width": 8, "row_features": 64}),
-    "infogan": (InfoGAN, {"shape": (1, 16, 16), "latent": 8, "width": 8, "q_width": 8}),
     "puzzlegan": (
         PuzzleGAN,
         {"shape": (3, 16, 16), "latent": 4, "embedding": 4, "width": 4, "critic_width": 4},
@@ -87,6 +86,11 @@ GAMES = {
     "text2image": (Text2Image, {"shape": (3, 16, 16)} | OF_TEXT | {"vision_width": 4}),
     "stackgan": (StackGAN, {"shape": (3, 16, 16)} | OF_TEXT | {"vision_width": 4}),
     "stackgan-two": (StackGANTwo, {"shape": (3, 16, 16), "factor": 2, "blocks": 1} | OF_TEXT),
+    "infogan": (InfoGAN, {"shape": (1, 16, 16), "latent": 8, "width": 8, "q_width": 8, "networks": "dcgan"}),
+    "infogan-dense": (
+        InfoGAN,
+        {"shape": (1, 8, 12), "latent": 8, "width": 4, "q_width": 8, "norm": "instance", "critic_norm": "none"},
+    ),
     "cyclegan": (CycleGAN, {"shape": (3, 32, 32), "width": 4, "blocks": 1, "critic_width": 4}),
     "autoencoder": (AutoEncoder, SMALL),
     "vae-bernoulli": (VAE, SMALL),

@@ -23,7 +23,7 @@ def train(augmentation: Augmentation, logits: Tensor, iterations: int, micro: in
     for iteration in range(first, first + iterations):
         for part in logits.chunk(micro):
             augmentation.watch(part)
-        augmentation.adapt(iteration, len(logits))
+        augmentation.adapt(iteration)
     return augmentation
 
 
@@ -173,7 +173,7 @@ def test_micro_batches_count_as_one_batch():
     for i, share in enumerate(shares):
         train(whole, real(share), 1, first=i)
         train(split, real(share), 1, micro=2, first=i)
-        split.adapt(i, 100)  # every micro-batch may say so
+        split.adapt(i)  # every micro-batch may say so
     assert torch.equal(whole.level, split.level)
     assert torch.equal(whole.signs, split.signs)
 
@@ -184,7 +184,7 @@ def test_processes_count_as_one_batch(monkeypatch):
     share = at(0.3)
     for iteration in range(6):
         share.watch(real(0.85))
-        share.adapt(iteration, 200)
+        share.adapt(iteration)
     assert torch.equal(whole.level, share.level)
     assert torch.equal(whole.signs, share.signs)
 

@@ -19,16 +19,16 @@ def count(network: nn.Module) -> int:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shapes_and_range(channels: int, side: int):
     shape = (channels, side, side)
-    images = residual_generator(shape, 5, 4).double()(draw(2, 5, 1, 1))
+    images = residual_generator(shape, 5, 4).double()(draw(2, 5))
     assert (images.shape, images.dtype) == ((2, *shape), torch.float64)
     assert images.abs().max() < 1
-    features = residual_trunk(shape, 6).double()(images)
+    features = residual_trunk(shape, 6)[0].double()(images)
     assert (features.shape, features.dtype) == ((2, 6), torch.float64)
 
 
 @pytest.mark.parametrize(("side", "places"), [(8, 4), (16, 8), (32, 8), (64, 8)])
 def test_the_trunk_ends_at_eight_pixels(side: int, places: int):
-    trunk = residual_trunk((3, side, side), 4).double()
+    trunk = residual_trunk((3, side, side), 4)[0].double()
     assert trunk[:-1](draw(1, 3, side, side)).shape == (1, 4, places, places)
     torch.testing.assert_close(trunk(draw(2, 3, side, side)), trunk[:-1](draw(2, 3, side, side)).sum((2, 3)))
 
@@ -40,7 +40,7 @@ def test_networks_for_cifar_are_the_papers():
     assert count(residual_generator((3, 32, 32), 128, 256)) == 129 * 4096 + blocks + 512 + 256 * 27 + 3 == 4_276_739
     convolution, shortcut = 128 * 128 * 9 + 128, 128 * 128 + 128
     start = 3 * 128 * 9 + 128 + convolution + 3 * 128 + 128
-    assert count(residual_trunk((3, 32, 32), 128)) == start + 6 * convolution + shortcut == 1_053_696
+    assert count(residual_trunk((3, 32, 32), 128)[0]) == start + 6 * convolution + shortcut == 1_053_696
 
 
 def without_body(block: Residual) -> Residual:
@@ -90,18 +90,18 @@ def test_blocks_leave_their_input_alone():
 
 def test_channels_last_gives_the_same_values():
     torch.manual_seed(0)
-    generator, trunk = residual_generator((3, 16, 16), 5, 8).double(), residual_trunk((3, 16, 16), 8).double()
-    images = generator(draw(4, 5, 1, 1))
+    generator, trunk = residual_generator((3, 16, 16), 5, 8).double(), residual_trunk((3, 16, 16), 8)[0].double()
+    images = generator(draw(4, 5))
     features = trunk(images)
     generator.to(memory_format=torch.channels_last)
     trunk.to(memory_format=torch.channels_last)
-    torch.testing.assert_close(generator(draw(4, 5, 1, 1)), images, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(generator(draw(4, 5)), images, rtol=1e-12, atol=1e-12)
     laid_out = images.contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(trunk(laid_out), features, rtol=1e-12, atol=1e-12)
 
 
 def test_the_trunk_takes_spectral_norms_and_penalties():
-    trunk, images = spectral(residual_trunk((1, 8, 8), 4)).double(), draw(2, 1, 8, 8).requires_grad_(True)
+    trunk, images = spectral(residual_trunk((1, 8, 8), 4)[0]).double(), draw(2, 1, 8, 8).requires_grad_(True)
     slope = torch.autograd.grad(trunk(images).sum(), images, create_graph=True)[0]
     slope.square().sum().backward()
     assert all(p.grad.isfinite().all() for p in trunk.parameters() if p.grad is not None)
@@ -119,6 +119,6 @@ def test_weights_start_as_glorot_has_them():
 
 @pytest.mark.parametrize("shape", [(1, 4, 4), (1, 28, 28), (3, 32, 16)])
 def test_other_sides_are_refused(shape: tuple[int, int, int]):
-    for made in (lambda: residual_generator(shape, 5, 4), lambda: residual_trunk(shape, 4)):
+    for made in (lambda: residual_generator(shape, 5, 4), lambda: residual_trunk(shape, 4)[0]):
         with pytest.raises(GenlitError, match=f"not {shape[1]}x{shape[2]}: choose --data.size"):
             made()

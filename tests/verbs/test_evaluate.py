@@ -208,7 +208,7 @@ def test_stacks_are_measured_by_the_modes_they_reach(root):
 def claim(run):
     """Lets the experiment claim something."""
     config = (run / "config.yaml").read_text()
-    yield lambda text: (run / "config.yaml").write_text(config.replace("claim: null\n", f"claim: {{{text}}}\n"))
+    yield lambda text: (run / "config.yaml").write_text(config.replace("claim: null\n", f"claim: {text}\n"))
     (run / "config.yaml").write_text(config)
 
 
@@ -222,7 +222,7 @@ def claim(run):
     ],
 )
 def test_a_claim_that_fails_is_an_error_after_the_table(run, claim, bound, holds):
-    claim(f"metric: elbo, {bound}")
+    claim(f"{{metric: elbo, {bound}}}")
     if holds:
         genlit_command("eval", run)
     else:
@@ -231,14 +231,20 @@ def test_a_claim_that_fails_is_an_error_after_the_table(run, claim, bound, holds
     assert table(run)["claim"] is holds
 
 
+def test_of_several_claims_those_that_fail_are_named(run, claim):
+    claim("[{metric: elbo, at_most: 0.0}, {metric: elbo, at_least: 1.0}, {metric: elbo, at_most: -1.0e+9}]")
+    with pytest.raises(GenlitError, match=r"experiment's claim: elbo at least 1; elbo at most -1e\+09$"):
+        genlit_command("eval", run)
+
+
 def test_a_claim_about_nothing_is_named(run, claim):
-    claim("metric: beauty, at_least: 1.0")
+    claim("{metric: beauty, at_least: 1.0}")
     with pytest.raises(GenlitError, match="'beauty'"):
         genlit_command("eval", run)
 
 
 def test_a_claim_about_what_was_not_asked_for_is_left_open(run, claim):
-    claim("metric: elbo, at_least: 0.0")
+    claim("{metric: elbo, at_least: 0.0}")
     genlit_command("eval", run, "-n", 16, "--metrics", "kid", "--json", run / "kid.json")
     assert list(by_metric(table(run, "kid.json"))) == ["kid"]
     assert table(run, "kid.json")["claim"] is None
