@@ -159,7 +159,9 @@ def _trained(images: np.ndarray, captions: list[list[str]]) -> Matcher:
         optimiser = torch.optim.Adam(judge.parameters(), lr=RECIPE["rate"])
         for rows in torch.randint(len(images), (RECIPE["images"] // RECIPE["batch"], RECIPE["batch"])).tolist():
             told = [captions[row][int(torch.randint(len(captions[row]), ()))] for row in rows]
-            loss = matching(judge.text(_forgetful(judge, told)), judge.images(_moved(torch.from_numpy(images[rows]))), told)
+            loss = matching(
+                judge.text(_forgetful(judge, told)), judge.images(_moved(torch.from_numpy(images[rows]))), told
+            )
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
