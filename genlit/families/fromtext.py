@@ -65,9 +65,7 @@ class FromText(Adversarial):
         self.require_counts(embedding=embedding, projected=projected)
         self.require("pack", self.pack, self.pack == 1, "1: the images of a pack would have several captions")
         self.vocabulary, self.text = Vocabulary(words), BagOfWords(words, embedding)
-        self.critic = Judge(self.shape, critic_width, embedding, projected, critic_norm)
-        if critic_norm == "batch":
-            self.refuse_mixing()
+        self.judge_by(Judge(self.shape, critic_width, embedding, projected, critic_norm))
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
         real, text = batch["image"], self.read(batch["text"])
