@@ -13,7 +13,7 @@ from genlit.model import Batch, Turn
 from genlit.nn.convolutional import convolutional_trunk
 from genlit.nn.initial import normal
 from genlit.nn.norm import NORMS, NormName
-from genlit.nn.text import BagOfWords, Vocabulary, mismatched
+from genlit.nn.text import TextEncoder, Vocabulary, mismatched
 
 EXAMPLES = 1000  # captions, at most, that samples are drawn of where none is given
 
@@ -64,7 +64,7 @@ class FromText(Adversarial):
         self.require_counts(latent=latent, width=width, critic_width=critic_width, words=words)
         self.require_counts(embedding=embedding, projected=projected)
         self.require("pack", self.pack, self.pack == 1, "1: the images of a pack would have several captions")
-        self.vocabulary, self.text = Vocabulary(words), BagOfWords(words, embedding)
+        self.vocabulary, self.text = Vocabulary(words), TextEncoder(words, embedding)
         self.judge_by(Judge(self.shape, critic_width, embedding, projected, critic_norm))
 
     def turns(self, batch: Batch) -> Iterator[Turn]:

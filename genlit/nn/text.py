@@ -1,12 +1,16 @@
-"""Captions as numbers: a vocabulary, and an encoder of bags of words."""
+"""Captions as numbers: a vocabulary, and an encoder of its words."""
 
 import re
 from collections import Counter
 from collections.abc import Iterable
+from math import gcd
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
+from torch.nn.utils.rnn import pad_sequence
+
+LONGEST, LAYERS, HEADS = 32, 2, 4  # words of a caption that are read; of the transformer; of a layer, at most
 
 
 def words_of(caption: str) -> list[str]:
@@ -48,28 +52,37 @@ class Vocabulary(nn.Module):
         self.places = {word: place for place, word in enumerate(self.words)}
 
 
-class BagOfWords(nn.Module):
-    """h = √D f(v) / ‖f(v)‖, v the mean of a caption's word vectors, f a network with one hidden layer.
+class TextEncoder(nn.Module):
+    """h = √D f / ‖f‖, f a linear map of the mean over a caption's words of what a small transformer says of each.
 
-    The order of words says nothing. A caption without a known word has v = 0.
+    Vaswani et al. 2017, "Attention Is All You Need", section 3.1, https://arxiv.org/abs/1706.03762: the encoder.
+
+    Departs from the paper: layers are normalised first, positions are learned, nothing is dropped. A caption without a
+    known word is read as one blank.
 
     Args:
-        words: how many there are.
-        embedding: D, the length of the word vectors, of the hidden layer and of h.
+        words: how many there are; captions are lists of their numbers, 0 … words − 1.
+        embedding: D, the length of the word vectors and of h.
     """
 
     def __init__(self, words: int, embedding: int):
         super().__init__()
-        self.vectors = nn.EmbeddingBag(words, embedding, mode="mean")
-        self.network = nn.Sequential(
-            nn.Linear(embedding, embedding), nn.LeakyReLU(0.2, True), nn.Linear(embedding, embedding)
-        )
+        self.blank = words
+        self.words, self.places = nn.Embedding(words + 1, embedding), nn.Embedding(LONGEST, embedding)
+        sizes = {"nhead": gcd(HEADS, embedding), "dim_feedforward": 2 * embedding, "activation": "gelu"}
+        layer = nn.TransformerEncoderLayer(embedding, **sizes, dropout=0.0, batch_first=True, norm_first=True)
+        self.layers = nn.TransformerEncoder(layer, LAYERS, enable_nested_tensor=False)
+        self.last = nn.Linear(embedding, embedding)
 
     def forward(self, numbers: list[list[int]]) -> Tensor:
-        device, ends = self.vectors.weight.device, torch.tensor([0, *map(len, numbers)]).cumsum(0)
-        flat = torch.tensor([number for caption in numbers for number in caption], dtype=torch.int64)
-        h = self.network(self.vectors(flat.to(device), ends[:-1].to(device)))
-        return normalize(h) * h.shape[1] ** 0.5
+        """h, (B, D), of the first 32 words of each caption."""
+        rows = [torch.tensor(caption[:LONGEST] or [self.blank]) for caption in numbers]
+        read = pad_sequence(rows, batch_first=True, padding_value=-1).to(self.last.weight.device)
+        silent = read < 0
+        x = self.words(read.clamp(min=0)) + self.places.weight[: read.shape[1]]
+        x = self.layers(x, src_key_padding_mask=silent).masked_fill(silent[:, :, None], 0)
+        f = self.last(x.sum(1) / (~silent).sum(1, keepdim=True))
+        return normalize(f) * f.shape[1] ** 0.5
 
 
 def mismatched(captions: list[str]) -> tuple[list[int], list[int]]:
