@@ -8,6 +8,7 @@ from torch import Tensor
 from genlit.capabilities import Translates, directions
 from genlit.data import Source
 from genlit.data.domains import ByDomain, by_domain
+from genlit.metrics.capabilities.colours import Colours
 from genlit.metrics.capabilities.conditional import ConditionalAccuracy, reader
 from genlit.metrics.capabilities.means import per_image
 from genlit.metrics.capabilities.reconstruction import psnr
@@ -25,7 +26,8 @@ def paired_errors(model: Translates, source: Source | ByDomain, split: str) -> l
     """Mean absolute error in [0, 1] to the true counterpart, and that of the untranslated image, in each direction.
 
     E|G(a) − b| / 2 over images, channels and pixels of [-1, 1]; the name carries the number of pairs and the split. The
-    ratio to the error of leaving the image as it is tells a translation (below 1) from nothing (1).
+    ratio to the error of leaving the image as it is tells a translation (below 1) from nothing (1). `mae-colours` is
+    the error of an image whose colours alone are brought to the other domain's, see `Colours`.
 
     Args:
         model: translates between the domains.
@@ -37,10 +39,12 @@ def paired_errors(model: Translates, source: Source | ByDomain, split: str) -> l
     """
 
     ways = between_domains(model)
+    colours = Colours(source, list(model.domains))
 
     def measure(batch: dict[str, Any]) -> dict[str, Tensor]:
         values = {}
         for start, end in ways:
+            values[f"mae-colours/{start}-to-{end}"] = _mae(colours.moved(batch[start], start, end), batch[end])
             values[f"mae/{start}-to-{end}"] = _mae(model.translate(batch[start], end), batch[end])
             values[f"mae-untranslated/{start}-to-{end}"] = _mae(batch[start], batch[end])
         return values
