@@ -225,13 +225,14 @@ def _of_samples(model: Samples, source: Source, request: Request, network: Extra
 
 
 def _of_translations(model: Translates, source: Source, request: Request, network: Extractor) -> list[Measure]:
-    """KID first: test sets for translation are small, where a Fréchet distance says little."""
+    """KID first: test sets for translation are small, where a Fréchet distance says little; and as images were before."""
     split, metrics, measured = request.split, request.metrics or ("kid", "fid"), []
     domains = by_domain(source, model.domains)
     for origin, target in translation.between_domains(model):
-        images = Translated(model, Stored.of(domains, split, origin, request.n), target)
-        real, against = Stored.of(domains, split, target), f"{origin}-to-{target}.{split}"
-        measured += compare(images, real, network, metrics, root=source.root, against=against)
+        images, real = Stored.of(domains, split, origin, request.n), Stored.of(domains, split, target)
+        for made, way in ((Translated(model, images, target), "to"), (images, "untranslated-to")):
+            against = f"{origin}-{way}-{target}.{split}"
+            measured += compare(made, real, network, metrics, root=source.root, against=against)
     return measured
 
 
