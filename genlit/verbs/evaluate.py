@@ -225,7 +225,7 @@ def _of_samples(model: Samples, source: Source, request: Request, network: Extra
 
 
 def _of_translations(model: Translates, source: Source, request: Request, network: Extractor) -> list[Measure]:
-    """Of translations, and of what they were made of. KID first: test sets are small, and a Fréchet distance needs many."""
+    """Fidelity of translations, and of what they were made of; KID first, since test sets for translation are small."""
     split, metrics, measured = request.split, request.metrics or ("kid", "fid"), []
     domains = by_domain(source, model.domains)
     for origin, target in translation.between_domains(model):
