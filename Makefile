@@ -8,9 +8,10 @@ EXP ?= dcgan
 RUN ?= $(EXP)
 RUNS ?= $(RUN)
 IMAGES ?= test
+TO ?= b
 ARGS ?=
 
-.PHONY: help setup train smoke eval rank sample complete score features list doctor theory test lint bench bench-metrics resume-check clean
+.PHONY: help setup train smoke eval rank sample complete score translate features list doctor theory test lint bench bench-metrics resume-check clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -45,6 +46,9 @@ complete: setup ## Draw the hidden half of images: make complete EXP=pixelcnn AR
 
 score: setup ## Score images and flag outliers: make score EXP=pixelcnn IMAGES=photos ARGS="--against test".
 	$(BIN)/python -m genlit score "$(RUN)" --images "$(IMAGES)" $(ARGS)
+
+translate: setup ## Translate your own images: make translate EXP=cyclegan IMAGES=photos TO=b.
+	$(BIN)/python -m genlit translate "$(RUN)" --images "$(IMAGES)" --to "$(TO)" $(ARGS)
 
 features: setup ## Write codes of held-out images as .npz, and probe them.
 	$(BIN)/python -m genlit features "$(RUN)" $(ARGS)

@@ -5,6 +5,7 @@ random state as it was. Images are float, (B, C, H, W), in [-1, 1].
 """
 
 from collections.abc import Sequence
+from itertools import permutations
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -43,6 +44,20 @@ class Interpolates(Protocol):
 
 
 @runtime_checkable
+class Illustrates(Protocol):
+    """Draws an image of each caption, by a seed's draws; `captions` are those of its samples where no `text` is asked.
+
+    `sample` takes a `text`; of its `vocabulary` one can learn which words it does not know.
+    """
+
+    vocabulary: Any
+
+    def captions(self, n: int, *, seed: int = 0) -> list[str]: ...
+
+    def illustrate(self, captions: list[str], *, seed: int = 0, batch_size: int = 64) -> Tensor: ...
+
+
+@runtime_checkable
 class Encodes(Protocol):
     """Maps images to codes, (B, K): the best one, or `sampled` from q(z|x) by torch's random state."""
 
@@ -58,9 +73,14 @@ class Reconstructs(Protocol):
 
 @runtime_checkable
 class Translates(Protocol):
-    """Maps images to another of its `domains`, which are also the batch's keys."""
+    """Maps images to another of its `domains`: columns of the batch, or names of its labels or attributes.
+
+    Sides are multiples of `multiple`. Where not every domain leads to every other, `directions` says which (from, to)
+    there are; "from" is the column `image` where images of any kind are taken.
+    """
 
     domains: tuple[str, ...]
+    multiple: int
 
     def translate(self, images: Tensor, to: str) -> Tensor: ...
 
@@ -77,6 +97,18 @@ class CompletesOwn(Completes, Protocol):
     """Completes images of which a mask of its own is observed, (H, W), and no others."""
 
     mask: Tensor
+
+
+@runtime_checkable
+class Assembles(Protocol):
+    """Cuts patches out of images, and makes images of patches whose places it is not told.
+
+    Patches are (B, N, C, H, W), each enlarged to the images' size; masks of their places are (B, 1, H, W) in [0, 1].
+    """
+
+    def cut(self, images: Tensor, *, seed: int = 0) -> tuple[Tensor, Tensor]: ...
+
+    def assemble(self, patches: Tensor, *, seed: int = 0) -> tuple[Tensor, Tensor]: ...
 
 
 @runtime_checkable
@@ -132,6 +164,11 @@ class HasPrior(Protocol):
     """Draws codes from the prior, (n, K), with torch's global random state."""
 
     def prior(self, n: int, device: torch.device) -> Tensor: ...
+
+
+def directions(model: Translates) -> list[tuple[str, str]]:
+    """Every (from, to) that a model knows."""
+    return getattr(model, "directions", None) or list(permutations(model.domains, 2))
 
 
 def codes_of(model: Any) -> tuple[str, ...]:

@@ -106,6 +106,7 @@ def evaluate(names: tuple[str, ...], images: str | None, against: str | None, **
 @click.argument("run")
 @click.option("-n", "--count", type=int, help="How many images [64], points of the plane [2000] or rows [8].")
 @click.option("--label", metavar="CLASS", help="Draw from this class alone, by its name in the data.")
+@click.option("--text", metavar="CAPTION", help="Draw images of this caption; by default of captions of the data.")
 @click.option(
     "--traverse", metavar="CODE", help="Show a code's values side by side, of the same draws: label, category ..."
 )
@@ -119,10 +120,28 @@ def sample(run: str, **options) -> None:
     """Write a trained model's samples (or translations of held-out images) as PNGs and a grid.
 
     genlit sample dcgan   |   genlit sample cvae --label 7   |   genlit sample cvae --traverse label --classes 3,7
+    genlit sample text2image --text "rocket, in noto style"
     """
     from genlit.verbs.sample import sample
 
     sample(run, **options)
+
+
+@verbs.command()
+@click.argument("run")
+@click.option("--images", metavar="DIR", required=True, help="The folder of images, of any size and number.")
+@click.option("--to", metavar="DOMAIN", required=True, help="Where to: b, twemoji, Young,not-Male ...")
+@click.option("--out", metavar="DIR", help="Where they go; by default `translations/DOMAIN` in the run's folder.")
+@DEVICE
+@TRUST
+def translate(run: str, **options) -> None:
+    """Translate a folder of your own images: each under its name, and side-by-side.png.
+
+    genlit translate cyclegan --images photos --to b   |   genlit translate stargan --images photos --to twemoji
+    """
+    from genlit.verbs.translate import translate
+
+    translate(run, **options)
 
 
 @verbs.command()
@@ -146,6 +165,25 @@ def complete(run: str, **options) -> None:
     from genlit.verbs.complete import complete
 
     complete(run, **options)
+
+
+@verbs.command()
+@click.argument("run")
+@click.option("--images", metavar="DIR|NPZ|SPLIT", help="Cut these to patches instead of the split's.")
+@click.option("-n", "--count", default=8, show_default=True, help="How many images.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the patches and the draws.")
+@click.option("--out", default=None, help="Folder for the pictures; by default `puzzle` in the run's.")
+@SPLIT
+@DEVICE
+@TRUST
+def puzzle(run: str, **options) -> None:
+    """Cut images to patches and make images of these, not told where they were: patches, guessed places, result, image.
+
+    genlit puzzle puzzlegan   |   genlit puzzle puzzlegan --images photos
+    """
+    from genlit.verbs.puzzle import puzzle
+
+    puzzle(run, **options)
 
 
 @verbs.command()

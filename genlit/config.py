@@ -206,21 +206,31 @@ def dump(config: Namespace) -> dict[str, Any]:
 def source(config: Namespace) -> Source:
     """The data, arranged as the model needs it."""
     data, kind = offered("data", config.data.name)(**_arguments(config.data), seed=config.seed), config.model.name
-    if config.data.get("labelled") and config.model.get("classes") and not offered("model", kind).unlabelled:
+    model, classes, labels = offered("model", kind), config.model.get("classes"), config.model.get("labels") or {}
+    if config.data.get("labelled") and (classes or labels) and not model.unlabelled:
         raise GenlitError(f"data.labelled is {config.data.labelled}, and {kind} needs every label: set it to null")
-    return data.require(offered("model", config.model.name).needs + ("label",) * bool(config.model.get("classes")))
+    return data.require((*model.needs, *["label"] * bool(classes), *labels))
 
 
 def model(config: Namespace, data: Source) -> GenerativeModel:
     """The model, shaped by the data.
 
     Raises:
-        GenlitError: it is to be conditioned on another number of classes than the data have.
+        GenlitError: it is to be conditioned on another number of classes than the data have, or on other names, or it
+            learns from pairs and the data have none.
     """
-    classes = config.model.get("classes")
+    kind, classes = offered("model", config.model.name), config.model.get("classes")
     if classes and classes != len(data.classes):
         raise GenlitError(f"model.classes is {classes}, and the data have {len(data.classes)} classes; set it to that")
-    return offered("model", config.model.name)(data.shape, **_arguments(config.model), seed=config.seed)
+    for column, names in (config.model.get("labels") or {}).items():
+        found = {"label": data.classes, "attributes": data.attribute_names}.get(column, list(names))
+        if list(names) != found:
+            raise GenlitError(f"model.labels.{column} is {list(names)}, and the data's are {found}: set it to them")
+    if kind.pairs and not data.paired("train"):
+        raise GenlitError(
+            f"{config.model.name} learns from pairs, and the training rows are none: set data.paired: true"
+        )
+    return kind(data.shape, **_arguments(config.model), seed=config.seed)
 
 
 def offered(kind: Literal["model", "data"], name: str) -> type:

@@ -63,6 +63,7 @@ class GenerativeModel(Engine):
     given: ClassVar[str] = ""  # what of an image its likelihood takes as known: "1-quadrant"
     tightens: ClassVar[bool] = True  # whether its bound depends on the number of draws
     unlabelled: ClassVar[bool] = False  # whether it takes labels of -1, unknown
+    pairs: ClassVar[bool] = False  # whether `a` and `b` of a training row must be counterparts
     lacks: ClassVar[dict[str, str]] = {}  # why it cannot do what others can: {"sample": "it has no prior; train a VAE"}
 
     def __init__(

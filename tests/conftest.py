@@ -6,6 +6,7 @@ import pytest
 from torch import Tensor
 
 from genlit.engine.clock import Batches
+from genlit.metrics.capabilities import captions
 from genlit.metrics.extractors.lenet import RECIPE
 
 
@@ -21,6 +22,7 @@ def hasty_lenet():
     """Classifiers that learn for a sixtieth of the time: enough to tell digits from noise."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(RECIPE, "images", 1280)
+        patch.setitem(captions.RECIPE, "images", 640)
         yield
 
 

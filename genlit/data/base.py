@@ -21,7 +21,7 @@ from genlit.data.order import ClockedBatches, Order, OrderedBatches
 from genlit.data.store import IMAGE_COLUMNS, LAYOUT, Contents, Store, data_root, obtain
 from genlit.data.workers import ShieldedLoader
 from genlit.engine.clock import Batches
-from genlit.errors import GenlitError
+from genlit.errors import GenlitError, known
 
 BYTE = 2 / 255  # between the values of neighbouring bytes in [-1, 1]
 LABELLED = "labelled_"  # before the columns of the stream of images whose labels are known
@@ -102,6 +102,7 @@ class Source(LightningDataModule):
         labelled: training images whose labels a model sees, drawn once and as many of each class; the others' are -1 in
             its batches. None shows all.
         only: labels whose images are kept, in every split, and numbered from 0; None keeps all.
+        attributes: names of the attributes that batches hold, in this order; None shows all that there are.
         workers: processes that read batches; 0 reads in the training process, which is fastest for what fits in memory.
         seed: fixes the order.
         root: folder of the decoded stores; by default the variable GENLIT_DATA, else ~/.cache/genlit.
@@ -112,6 +113,7 @@ class Source(LightningDataModule):
 
     resample: ClassVar[Image.Resampling] = Image.Resampling.LANCZOS
     remedies: ClassVar[dict[str, str]] = {}
+    spared: ClassVar[int] = 0  # captions of an image, the first, that training never draws where there are more
 
     def __init__(
         self,
@@ -125,6 +127,7 @@ class Source(LightningDataModule):
         holdout: float = 0.05,
         labelled: int | None = None,
         only: list[int] | None = None,
+        attributes: list[str] | None = None,
         workers: int = 0,
         seed: int = 0,
         root: str | None = None,
@@ -142,7 +145,7 @@ class Source(LightningDataModule):
         self.fit, self.batches = Fit(size, fit, upscale, self.resample), Batches(batch_size)
         self.batch_size, self.mirror, self.binarize, self.holdout = batch_size, mirror, binarize, holdout
         self.labelled, self.only, self.dequantize, self.workers, self.seed = labelled, only, dequantize, workers, seed
-        self.root = data_root(root)
+        self.attributes, self.root = attributes, data_root(root)
         self.needs: tuple[str, ...] = ()
         self._store: Store | None = None
 
@@ -168,6 +171,7 @@ class Source(LightningDataModule):
         if self._store is None:
             store = obtain(self._folder(), self._kept if self.only else self.contents)
             self._refuse_lacking(_columns(store))
+            known("data.attributes", self.attributes or (), store.meta["attributes"])
             self._store = store
 
     @property
@@ -189,12 +193,22 @@ class Source(LightningDataModule):
 
     @property
     def attribute_names(self) -> list[str]:
-        """Name of each attribute; empty where there are none."""
-        return self.store.meta["attributes"]
+        """Name of each attribute that batches hold; empty where there are none."""
+        return self.attributes or self.store.meta["attributes"]
+
+    def captions(self, split: str) -> list[list[str]]:
+        """All captions of every image of a split."""
+        rows = self.rows(split)
+        (lines,) = [_take(stream["text"], span) for stream, span in zip(rows.streams, rows.spans, strict=True)]
+        return [line.split("\n") for line in lines]
 
     def paired(self, split: str) -> bool:
         """Tells whether `a` and `b` of one row are counterparts."""
         return any({"a", "b"} <= set(stream) for stream in self.rows(split).streams)
+
+    def counterparts(self, split: str) -> bool:
+        """Tells whether the k-th images of all labels are counterparts."""
+        return False
 
     def rows(self, split: Literal["train", "val", "test"]) -> Rows:
         """Gives the rows of a split.
@@ -269,17 +283,28 @@ class Source(LightningDataModule):
         """Brings a batch from bytes to what models read, on its device, by torch's global random numbers.
 
         x = (u / 255 - 1/2) / (1/2), in [-1, 1], plus noise where `dequantize` says so; images that are real numbers
-        already keep their values. Of several captions of an image (lines), one is drawn in training, and the first is
-        given otherwise.
+        already keep their values. Of several captions of an image (lines), one is drawn in training, none of those that
+        are `spared`, and the first is given otherwise.
 
         Args:
             batch: uint8 or real images (B, C, H, W) under `image`, `a`, `b`; other columns of B rows.
             training: whether the draws of training (mirror, caption) are made.
         """
         names = [name for name in batch if name.removeprefix(LABELLED) in IMAGE_COLUMNS]
-        images = {name: self._real(batch[name], training) for name in names}
-        text = {"text": [_caption(lines, training) for lines in batch["text"]]} if "text" in batch else {}
-        return batch | images | text
+        if training and self.mirror and names == ["a", "b"] and self.paired("train"):  # counterparts turn together
+            both = self._real(torch.cat([batch["a"], batch["b"]], 1), training)
+            images = dict(zip(names, both.chunk(2, 1), strict=True))
+        else:
+            images = {name: self._real(batch[name], training) for name in names}
+        text = {"text": [self._caption(lines, training) for lines in batch["text"]]} if "text" in batch else {}
+        return batch | images | text | self._chosen(batch)
+
+    def _chosen(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        """The attributes asked for."""
+        if not self.attributes or "attributes" not in batch:
+            return {}
+        names = self.store.meta["attributes"]
+        return {"attributes": batch["attributes"][:, [names.index(name) for name in self.attributes]]}
 
     def _disclosed(self, split: str) -> Rows:
         """Rows with the labels that a model may know: in training those of `labelled` images, elsewhere all."""
@@ -312,6 +337,11 @@ class Source(LightningDataModule):
             return torch.bernoulli(x.to(dtype).div_(255)).mul_(2).sub_(1)
         real = x.to(dtype).div_(255).sub_(0.5).div_(0.5)
         return real.add_(torch.rand_like(real).sub_(0.5), alpha=BYTE) if self.dequantize else real
+
+    def _caption(self, lines: str, training: bool) -> str:
+        captions = lines.split("\n")
+        drawn = captions[self.spared :] or captions
+        return drawn[int(torch.randint(len(drawn), ())) if len(drawn) > 1 else 0] if training else captions[0]
 
     @property
     def _name(self) -> str:
@@ -386,8 +416,3 @@ def _take(column: np.ndarray | Images | list[str], rows: np.ndarray) -> np.ndarr
 
 def _columns(store: Store) -> dict[str, np.ndarray | list[str]]:
     return {name: column for stream in store.splits["train"] for name, column in stream.items()}
-
-
-def _caption(lines: str, training: bool) -> str:
-    captions = lines.split("\n")
-    return captions[int(torch.randint(len(captions), ())) if training and len(captions) > 1 else 0]

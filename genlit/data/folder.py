@@ -29,7 +29,8 @@ class Folder(Source):
     - pictures at the top, or in `images/`: no labels;
     - one sub-folder per class;
     - either of these in `train/`, `val/`, `test/`;
-    - `trainA/`, `trainB/`, `testA/`, `testB/`: two domains `a` and `b`, paired in the test where the file names match.
+    - `trainA/`, `trainB/`, `testA/`, `testB/`: two domains `a` and `b`, paired in the test where the file names match,
+      and in training where `paired` says so.
 
     Beside them `attributes.csv` (file, then a column of 0 or -1 and 1 per attribute), and `captions.csv` (columns
     file and caption) or `captions.jsonl` ({"file": ..., "caption": ... or "captions": [...]}). Without a test split
@@ -39,6 +40,7 @@ class Folder(Source):
         path: the folder.
         channels: 1 (grey), 3 (RGB, transparency over white) or 4 (RGBA).
         on_bad: whether a picture that cannot be read is an error, or skipped and counted in a warning.
+        paired: whether training pictures of one name in `trainA/` and `trainB/` are counterparts.
         kwargs: those of Source.
     """
 
@@ -52,20 +54,25 @@ class Folder(Source):
     }
 
     def __init__(
-        self, path: str, channels: Literal[1, 3, 4] = 3, on_bad: Literal["fail", "skip"] = "fail", **kwargs: Any
+        self,
+        path: str,
+        channels: Literal[1, 3, 4] = 3,
+        on_bad: Literal["fail", "skip"] = "fail",
+        paired: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if channels not in MODES:
             raise GenlitError(f"data.channels is {channels}: it must be 1, 3 or 4.")
         if on_bad not in ("fail", "skip"):
             raise GenlitError(f"data.on_bad is {on_bad}: it must be fail or skip.")
-        self.path, self.channels, self.on_bad = Path(path).expanduser(), channels, on_bad
+        self.path, self.channels, self.on_bad, self.pairs = Path(path).expanduser(), channels, on_bad, paired
 
     def identity(self) -> object:
         """Gives the stamps of all files."""
         if not self.path.is_dir():
             raise GenlitError(f"{self.path} is not a folder: set data.path to a folder of images.")
-        return [self.channels, self.on_bad, stamps(self.path)]
+        return [self.channels, self.on_bad, stamps(self.path), *["paired"] * self.pairs]
 
     def contents(self) -> Contents:
         """Finds the arrangement and reads the annotations; images are read as they are stored.
@@ -106,12 +113,14 @@ class Folder(Source):
     def _two_domains(self) -> Contents:
         splits = [split for split in SPLITS if (self.path / f"{split}A").is_dir()]
         sides = {split: [self._side(split, side) for side in "AB"] for split in splits}
+        if self.pairs:
+            _refuse_unpaired(*sides["train"])
         if "test" not in sides:
             halves = [_last_tenth(side) for side in sides["train"]]
             sides["train"], sides["test"] = (list(half) for half in zip(*halves, strict=True))
         unpaired = {split: [self._domain("a", a), self._domain("b", b)] for split, (a, b) in sides.items()}
         paired = {split: [unpaired[split][0] | unpaired[split][1]] for split in sides if _matching(*sides[split])}
-        return Contents(unpaired | paired | {"train": unpaired["train"]})
+        return Contents(unpaired | paired | ({} if self.pairs else {"train": unpaired["train"]}))
 
     def _side(self, split: str, side: str) -> Listing:
         return self._readable([(path, None) for path in pictures(self.path / f"{split}{side}")])
@@ -191,6 +200,17 @@ def _last_tenth(listing: Listing) -> tuple[Listing, Listing]:
 
 def _matching(a: Listing, b: Listing) -> bool:
     return [path.stem for path, _ in a] == [path.stem for path, _ in b]
+
+
+def _refuse_unpaired(a: Listing, b: Listing) -> None:
+    names = [{path.stem: path for path, _ in side} for side in (a, b)]
+    for here, there, side in zip(names, reversed(names), "BA", strict=True):
+        if alone := sorted(set(here) - set(there)):
+            raise GenlitError(
+                f"{here[alone[0]]} has no counterpart of its name in train{side}: add it, or set data.paired: false."
+            )
+    if not _matching(a, b):
+        raise GenlitError(f"{a[0][0].parent} holds a name twice, or in another order than trainB: rename its pictures.")
 
 
 def _text(path: Path) -> str:

@@ -16,6 +16,7 @@ from genlit.files import sha256
 ASSETS = Path(__file__).parent / "assets"
 STYLES = ("noto", "twemoji", "fluent")
 VALIDATION = 20  # every 20th of the training emoji is for validation
+COMPOSED = 2  # part of the store's key: raise it when captions are composed differently
 
 
 def tiles(path: Path, columns: int) -> np.ndarray:
@@ -59,21 +60,27 @@ class Emoji(Source):
     Every 20th of the others is for validation, whatever `holdout` says.
 
     A model that needs `a` and `b` gets two styles, unpaired in training and paired in validation and test. Any other
-    gets all three as one set, with labels and the caption "{name}, {keywords}, in {style} style".
+    gets all three as one set, with labels and captions composed from name, keywords and style: the first, "rocket,
+    space, in noto style", is never drawn in training; the others are the name alone, the name with each other keyword,
+    and the keywords alone.
 
     Args:
         domains: the styles of `a` and `b`: two of noto, twemoji, fluent.
         label: what `label` tells: the category (8 classes) or the style (3 classes).
+        paired: whether `a` and `b` of a training row are one emoji, too, as they are of held-out rows.
         kwargs: those of Source.
 
     Raises:
         GenlitError: `domains` are not two different styles.
     """
 
+    spared = 1
+
     def __init__(
         self,
         domains: tuple[str, str] = ("noto", "twemoji"),
         label: Literal["category", "style"] = "category",
+        paired: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -81,12 +88,12 @@ class Emoji(Source):
             raise GenlitError(f"data.domains is {list(domains)}: it must be two of {', '.join(STYLES)}.")
         if label not in ("category", "style"):
             raise GenlitError(f"data.label is {label}: it must be category or style.")
-        self.domains, self.label = tuple(domains), label
+        self.domains, self.label, self.pairs = tuple(domains), label, paired
 
     def identity(self) -> object:
         """Gives the checksums of the shipped files and the arrangement."""
-        arrangement = self.domains if self._translating else self.label
-        return [arrangement, VALIDATION, *(sha256(path) for path in sorted((ASSETS / "emoji").iterdir()))]
+        arrangement = [*self.domains, *["paired"] * self.pairs] if self._translating else self.label
+        return [arrangement, VALIDATION, COMPOSED, *(sha256(path) for path in sorted((ASSETS / "emoji").iterdir()))]
 
     def contents(self) -> Contents:
         """Reads the shipped files."""
@@ -96,15 +103,19 @@ class Emoji(Source):
         rows["train"] = sorted({*rows["train"]} - {*rows["val"]})
         return self._two_domains(rows) if self._translating else self._all_styles(emoji, rows)
 
+    def counterparts(self, split: str) -> bool:
+        """Tells that the k-th images of all styles show one emoji."""
+        return self.label == "style"
+
     @property
     def _translating(self) -> bool:
         return bool({"a", "b"} & set(self.needs))
 
     def _two_domains(self, rows: dict[str, list[int]]) -> Contents:
         a, b = (_sheet(style) for style in self.domains)
-        train = [{"a": self._fitted(a[rows["train"]])}, {"b": self._fitted(b[rows["train"]])}]
         paired = {split: [{"a": self._fitted(a[k]), "b": self._fitted(b[k])}] for split, k in rows.items()}
-        return Contents(paired | {"train": train})
+        train = [{name: column} for name, column in paired["train"][0].items()]
+        return Contents(paired if self.pairs else paired | {"train": train})
 
     def _all_styles(self, emoji: list[dict], rows: dict[str, list[int]]) -> Contents:
         sheets = np.stack([_sheet(style) for style in STYLES], axis=1)
@@ -116,7 +127,7 @@ class Emoji(Source):
             return {
                 "image": self._fitted(sheets[chosen].reshape(-1, *sheets.shape[2:])),
                 "label": category if self.label == "category" else style,
-                "text": [_caption(emoji[k], style) for k in chosen for style in STYLES],
+                "text": ["\n".join(captions(emoji[k], style)) for k in chosen for style in STYLES],
             }
 
         classes = categories if self.label == "category" else list(STYLES)
@@ -130,6 +141,9 @@ def _sheet(style: str) -> np.ndarray:
     return tiles(ASSETS / "emoji" / f"{style}.webp", columns=40)
 
 
-def _caption(emoji: dict, style: str) -> str:
-    keywords = (word.replace("_", " ") for word in emoji["keywords"])
-    return ", ".join(dict.fromkeys([emoji["name"], *keywords, f"in {style} style"]))
+def captions(emoji: dict, style: str) -> list[str]:
+    """The captions of an emoji in a style: name and first keyword, then those that training draws."""
+    name, spoken = emoji["name"], [" ".join(word.replace("_", " ").split()) for word in emoji["keywords"]]
+    keywords = [word for word in dict.fromkeys(spoken) if word != name]
+    told = [[name, keywords[0]], [name], *([name, word] for word in keywords[1:]), keywords]
+    return [", ".join([*words, f"in {style} style"]) for words in told]

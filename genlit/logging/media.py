@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import Trainer
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
@@ -14,6 +14,7 @@ from torchvision.utils import make_grid
 from genlit.files import write
 from genlit.logging.plane import POINT, scatter
 
+FONT, LINES = 11, 4  # px of captions, and lines of one at most
 LEGIBLE = 512  # px: grids narrower than this are enlarged
 
 
@@ -45,6 +46,28 @@ def side_by_side(*roles: Tensor) -> Image.Image:
     return to_pil(torch.stack(roles, dim=1).flatten(0, 1), columns=8 // len(roles) * len(roles))
 
 
+def captioned(images: Tensor, captions: list[str], columns: int = 8) -> Image.Image:
+    """Arranges images in a grid, each with its caption under it; what does not fit is cut off.
+
+    Args:
+        images: (N, C, H, W) in [-1, 1].
+        captions: N.
+        columns: images in a row.
+    """
+    scale, columns = max(1, ceil(96 / images.shape[-1])), min(columns, len(images))
+    font = ImageFont.load_default(FONT)
+    wide, high = (side * scale + 4 for side in (images.shape[-1], images.shape[-2]))
+    tall = high + LINES * (FONT + 2)
+    page = Image.new("RGB", (columns * wide, ceil(len(images) / columns) * tall), "white")
+    draw = ImageDraw.Draw(page)
+    for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        x, y = index % columns * wide, index // columns * tall
+        picture = single(image)
+        page.paste(picture.resize((wide - 4, high - 4), Image.Resampling.NEAREST), (x + 2, y + 2))
+        draw.multiline_text((x + 2, y + high), _wrapped(caption, font, wide - 4), "black", font, spacing=2)
+    return page
+
+
 def traversal(images: Tensor) -> Image.Image:
     """Draws in rows, each at the values of a code in columns; points of the plane coloured by the value instead.
 
@@ -55,6 +78,21 @@ def traversal(images: Tensor) -> Image.Image:
     if flat.shape[1:] == POINT:
         return scatter(flat, torch.arange(values).repeat(len(images)))
     return to_pil(flat, columns=values)
+
+
+def puzzle(patches: Tensor, places: Tensor, mask: Tensor, image: Tensor, original: Tensor) -> Image.Image:
+    """In a row each: patches, where they were placed, where they belong, what was made of them, their image.
+
+    Args:
+        patches: (B, N, C, H, W) in [-1, 1].
+        places: mask of where they were placed, (B, 1, H, W) in [0, 1].
+        mask: of where they belong, likewise.
+        image: (B, C, H, W) in [-1, 1].
+        original: likewise.
+    """
+    masks = ((2 * each - 1).expand_as(image) for each in (places, mask))
+    roles = [*patches.unbind(1), *masks, image, original]
+    return to_pil(torch.stack(roles, dim=1).flatten(0, 1), columns=len(roles))
 
 
 def single(image: Tensor) -> Image.Image:
@@ -84,6 +122,15 @@ def png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def _wrapped(text: str, font: ImageFont.ImageFont, width: float) -> str:
+    """The text in at most LINES lines of that width, broken between words."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        lines = [*lines[:-1], longer] if font.getlength(longer) <= width else [*lines, word]
+    return "\n".join([line for line in lines if line][:LINES])
 
 
 def _uint8(images: Tensor) -> Tensor:

@@ -17,12 +17,18 @@ from genlit.models.iwae import IWAE
 from genlit.models.made import MADE
 from genlit.models.markovchain import MarkovChain
 from genlit.models.nade import NADE
+from genlit.models.pix2pix import Pix2Pix
 from genlit.models.pixelcnn import PixelCNN
 from genlit.models.progressivegan import ProgressiveGAN
+from genlit.models.puzzlegan import PuzzleGAN
 from genlit.models.quadrants import QuadrantCVAE, QuadrantNetwork
 from genlit.models.rowlstm import RowLSTM
 from genlit.models.semisupervised import SemiSupervisedAAE
 from genlit.models.sngan import SNGAN
+from genlit.models.stackgan import StackGAN
+from genlit.models.stackgantwo import StackGANTwo
+from genlit.models.stargan import StarGAN
+from genlit.models.text2image import Text2Image
 from genlit.models.vae import VAE
 from genlit.models.vqvae import VQVAE
 
@@ -49,10 +55,16 @@ __all__ = [
     "GradientGaussianMixture",
     "InfoGAN",
     "MarkovChain",
+    "Pix2Pix",
     "PixelCNN",
     "ProgressiveGAN",
+    "PuzzleGAN",
     "QuadrantCVAE",
     "QuadrantNetwork",
     "RowLSTM",
     "SemiSupervisedAAE",
+    "StackGAN",
+    "StackGANTwo",
+    "StarGAN",
+    "Text2Image",
 ]

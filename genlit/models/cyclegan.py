@@ -1,7 +1,6 @@
 """CycleGAN: translation between two sets of images without pairs."""
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +9,8 @@ from torch.nn.functional import l1_loss
 from genlit.errors import GenlitError
 from genlit.losses.adversarial import LOSSES, LossName
 from genlit.model import Batch, GenerativeModel, Turn
-from genlit.nn.initial import normal
-from genlit.nn.norm import InstanceNorm
 from genlit.nn.pool import ImagePool
+from genlit.nn.translation import patch_critic, translator
 
 
 class CycleGAN(GenerativeModel):
@@ -63,10 +61,10 @@ class CycleGAN(GenerativeModel):
         self.require("halvings", halvings, halvings >= 0, "at least 0")
         self.require("pool", pool, pool >= 0, "at least 0")
         self._refuse_shape(halvings, critic_layers)
-        self.loss = LOSSES[loss]
+        self.loss, self.multiple = LOSSES[loss], 1 << halvings
         channels = self.shape[0]
-        self.to_b, self.to_a = (normal(generator(channels, width, blocks, halvings)) for _ in "ba")
-        self.critic_a, self.critic_b = (normal(critic(channels, critic_width, critic_layers)) for _ in "ab")
+        self.to_b, self.to_a = (translator(channels, channels, width, blocks, halvings) for _ in "ba")
+        self.critic_a, self.critic_b = (patch_critic(channels, critic_width, critic_layers) for _ in "ab")
         self.pools = {"a": ImagePool(pool), "b": ImagePool(pool)}
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
@@ -122,38 +120,3 @@ class CycleGAN(GenerativeModel):
                 f"strided critic layers: both sides must be multiples of {1 << halvings} and at least "
                 f"{4 << critic_layers}; choose --data.size"
             )
-
-
-class Residual(nn.Module):
-    """x + f(x), f two reflected 3x3 convolutions: Zhu et al. 2017, appendix 7.2, Rk."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        first, second = ([nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), InstanceNorm(width)] for _ in range(2))
-        self.change = nn.Sequential(*first, nn.ReLU(True), *second)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.change(x)
-
-
-def generator(channels: int, width: int, blocks: int, halvings: int) -> nn.Sequential:
-    """c7s1-w, d2w, d4w, R4w · blocks, u2w, uw, c7s1-C with two halvings: Zhu et al. 2017, appendix 7.2."""
-    layers = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7), InstanceNorm(width), nn.ReLU(True)]
-    widths = [width << k for k in range(halvings + 1)]
-    for narrow, wide in pairwise(widths):
-        layers += [nn.Conv2d(narrow, wide, 3, stride=2, padding=1), InstanceNorm(wide), nn.ReLU(True)]
-    layers += [Residual(widths[-1]) for _ in range(blocks)]
-    for wide, narrow in pairwise(reversed(widths)):
-        up = nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1, output_padding=1)
-        layers += [up, InstanceNorm(narrow), nn.ReLU(True)]
-    return nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh())
-
-
-def critic(channels: int, width: int, strided: int) -> nn.Sequential:
-    """C64-C128-C256-C512 and a map of logits: the PatchGAN of Isola et al. 2017, https://arxiv.org/abs/1611.07004."""
-    widths = [width * min(2**k, 8) for k in range(strided + 1)]
-    layers = [nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2, True)]
-    for k in range(strided):
-        down = nn.Conv2d(widths[k], widths[k + 1], 4, stride=2 if k < strided - 1 else 1, padding=1)
-        layers += [down, InstanceNorm(widths[k + 1]), nn.LeakyReLU(0.2, True)]
-    return nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, padding=1))

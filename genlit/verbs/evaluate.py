@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genlit.capabilities import (
+    Assembles,
     Bounds,
     Classifies,
     Clusters,
     Encodes,
     HasDensity,
+    Illustrates,
     Reconstructs,
     Samples,
     Translates,
     codes_of,
 )
 from genlit.data import Source
+from genlit.data.domains import by_domain
 from genlit.data.stacked import Stacked
 from genlit.data.store import data_root
 from genlit.data.toy import Mixture
@@ -24,6 +27,7 @@ from genlit.errors import GenlitError, known
 from genlit.loading import usable
 from genlit.metrics.capabilities import translation
 from genlit.metrics.capabilities.active import active_units
+from genlit.metrics.capabilities.captions import caption_accuracy, r_precision
 from genlit.metrics.capabilities.classification import classification_error
 from genlit.metrics.capabilities.clusters import cluster_scores, purity
 from genlit.metrics.capabilities.conditional import label_accuracy
@@ -33,6 +37,7 @@ from genlit.metrics.capabilities.means import counted
 from genlit.metrics.capabilities.modes import modes, stacked_modes
 from genlit.metrics.capabilities.posterior import aggregated_posterior
 from genlit.metrics.capabilities.probe import linear_probe
+from genlit.metrics.capabilities.puzzle import assemblies
 from genlit.metrics.capabilities.reconstruction import reconstructions
 from genlit.metrics.extractors import Extractor, extractor, usual
 from genlit.metrics.fidelity import METRICS, PUBLISHED, allowed, compare
@@ -47,6 +52,7 @@ from genlit.verbs.trained import trained
 log = logging.getLogger("genlit")
 
 POINTS, STACKS = 10_000, 26_000  # samples of mixtures in the plane, and of stacked digits, where modes are counted
+CAPTIONS = 5_000  # training captions, at most, that images are drawn of
 
 
 @dataclass(frozen=True)
@@ -152,6 +158,8 @@ def measures(
         offered.append(lambda: likelihoods(model, source, split, seed=request.seed))
     if isinstance(model, Reconstructs):
         offered.append(lambda: reconstructions(model, source, split, seed=request.seed))
+    if isinstance(model, Assembles):
+        offered.append(lambda: assemblies(model, source, split, seed=request.seed))
     if isinstance(model, Encodes):
         offered.append(lambda: aggregated_posterior(model, source, split, seed=request.seed))
         offered.append(lambda: active_units(model, source, split, seed=request.seed))
@@ -162,9 +170,7 @@ def measures(
         offered.append(lambda: cluster_scores(model, source, split, request.seed))
     offered += _by_samples(model, source, request)
     if isinstance(model, Translates):
-        offered.append(lambda: translation.cycle_errors(model, source, split))
-    if isinstance(model, Translates) and source.paired(split):
-        offered.append(lambda: translation.paired_errors(model, source, split))
+        offered += _by_translations(model, source, request)
     return offered + fidelity
 
 
@@ -179,8 +185,23 @@ def _by_samples(model: GenerativeModel, source: Source, request: Request) -> Ite
     if "label" in codes_of(model):
         n = request.n or (POINTS if toy else counted(source, request.split, None))
         yield lambda: label_accuracy(model, source, n, seed, device=device)
+    if isinstance(model, Illustrates):
+        yield lambda: r_precision(model, source, request.n or CAPTIONS, seed)
+    if isinstance(model, Illustrates) and source.classes:
+        yield lambda: caption_accuracy(model, source, request.split, seed, device=device)
     if isinstance(model, Clusters) and "category" in codes_of(model) and toy:
         yield lambda: purity(model, source, request.n or POINTS, seed)
+
+
+def _by_translations(model: Translates, source: Source, request: Request) -> Iterator[Callable[[], Iterable[Measure]]]:
+    """What translations between domains whose images are told apart are measured by besides fidelity."""
+    if not translation.between_domains(model):
+        return
+    split, domains = request.split, by_domain(source, model.domains)
+    yield lambda: translation.cycle_errors(model, domains, split)
+    yield lambda: translation.target_accuracy(model, source, split, request.n, device=usable(request.device))
+    if domains.paired(split):
+        yield lambda: translation.paired_errors(model, domains, split)
 
 
 def _measured(measure: Callable[[], Iterable[Measure]], request: Request) -> list[Measure]:
@@ -204,12 +225,14 @@ def _of_samples(model: Samples, source: Source, request: Request, network: Extra
 
 
 def _of_translations(model: Translates, source: Source, request: Request, network: Extractor) -> list[Measure]:
-    """KID first: test sets for translation are small, where a Fréchet distance says little."""
+    """Fidelity of translations, and of what they were made of; KID first, since test sets for translation are small."""
     split, metrics, measured = request.split, request.metrics or ("kid", "fid"), []
-    for origin, target in translation.directions(model):
-        images = Translated(model, Stored.of(source, split, origin, request.n), target)
-        real, against = Stored.of(source, split, target), f"{origin}-to-{target}.{split}"
-        measured += compare(images, real, network, metrics, root=source.root, against=against)
+    domains = by_domain(source, model.domains)
+    for origin, target in translation.between_domains(model):
+        images, real = Stored.of(domains, split, origin, request.n), Stored.of(domains, split, target)
+        for made, way in ((Translated(model, images, target), "to"), (images, "untranslated-to")):
+            against = f"{origin}-{way}-{target}.{split}"
+            measured += compare(made, real, network, metrics, root=source.root, against=against)
     return measured
 
 

@@ -1,20 +1,25 @@
 """`genlit sample`: a trained model's pictures as files."""
 
+import logging
 from collections.abc import Sequence
-from itertools import permutations
 from pathlib import Path
 
 from torch import Tensor
 
 from genlit import runs
-from genlit.capabilities import Samples, Translates, Traverses, codes_of, require
+from genlit.callbacks.pictures import matrix
+from genlit.capabilities import Illustrates, Samples, Translates, Traverses, codes_of, directions, require
 from genlit.data import Source
+from genlit.data.domains import by_domain
 from genlit.errors import GenlitError
 from genlit.files import write
 from genlit.loading import load
-from genlit.logging.media import png, side_by_side, single, to_pil, traversal
+from genlit.logging.media import captioned, png, side_by_side, single, to_pil, traversal
 from genlit.logging.plane import POINT, density
+from genlit.model import GenerativeModel
 from genlit.verbs.trained import data_of, watched
+
+log = logging.getLogger("genlit")
 
 COUNT, POINTS, ROWS = 64, 2000, 8  # images, points of the plane or rows of a traversal, where no number is asked for
 
@@ -24,6 +29,7 @@ def sample(
     *,
     count: int | None = None,
     label: str | None = None,
+    text: str | None = None,
     traverse: str | None = None,
     classes: str | None = None,
     seed: int = 0,
@@ -40,6 +46,7 @@ def sample(
         run: a run folder, an experiment's name or a checkpoint.
         count: how many; by default 64, or 2000 points of the plane, or 8 rows.
         label: the name of a class to draw from.
+        text: a caption to draw images of.
         traverse: a code whose values stand side by side, each row from the same draws: `traverse-<code>.png`.
         classes: names of the classes that a traversal of the label shows, with commas between them.
         seed: of the draws.
@@ -49,7 +56,8 @@ def sample(
         trust: packages of the user's own.
 
     Raises:
-        GenlitError: the model can do neither, or knows no such class or code, or the options contradict each other.
+        GenlitError: the model can do neither, or knows no such class, code or word, or the options contradict each
+            other.
     """
     _refuse(count, label, traverse, classes)
     path = runs.resolve(run)
@@ -62,16 +70,19 @@ def sample(
         traversed(folder, model, traverse, count, seed, values)
     elif isinstance(model, Samples):
         condition = {} if label is None else {"label": class_of(label, data_of(path))}
+        condition |= {} if text is None else {"text": understood(text, model)}
         images = model.sample(count or (POINTS if model.shape == POINT else COUNT), seed=seed, **condition)
         if not out:
             _clear(folder)
         if model.shape == POINT:
             real = data_of(path).first(POINTS, model.device, split)["image"]
             write(folder / "density.png", png(density(images, real)))
+        elif isinstance(model, Illustrates):
+            save(folder, images, [text] * len(images) if text else model.captions(len(images), seed=seed))
         else:
             save(folder, images)
     else:
-        translations(folder, model, data_of(path).first(count or COUNT, model.device, split))
+        translations(folder, model, data_of(path), count or COUNT, split)
     print(folder)
     return folder
 
@@ -128,16 +139,34 @@ def classes_of(names: str, source: Source) -> list[int]:
     return [class_of(name.strip(), source, "--classes") for name in names.split(",")]
 
 
-def save(folder: Path, images: Tensor) -> None:
-    """One PNG an image in its own size, and all of them in grid.png."""
+def understood(text: str, model: GenerativeModel) -> str:
+    """The caption, of which the model knows at least a word; those that it does not know are told.
+
+    Raises:
+        GenlitError: it knows none of them.
+    """
+    if not isinstance(model, Illustrates):
+        return text  # which the model refuses itself
+    if not any(model.vocabulary.numbers([text])):
+        raise GenlitError(f"--text: no caption in training had a word of '{text}'; choose others")
+    if unknown := model.vocabulary.unknown(text):
+        log.warning("--text: words that no caption in training had are left out: %s", ", ".join(unknown))
+    return text
+
+
+def save(folder: Path, images: Tensor, captions: list[str] | None = None) -> None:
+    """One PNG an image in its own size, and all of them in grid.png, with their captions if they have any."""
     for index, image in enumerate(images):
         write(folder / f"{index:05d}.png", png(single(image)))
-    write(folder / "grid.png", png(to_pil(images)))
+    write(folder / "grid.png", png(captioned(images, captions) if captions else to_pil(images)))
 
 
-def translations(folder: Path, model: Translates, rows: dict[str, Tensor]) -> None:
-    """Images of each domain translated to the other, and both side by side."""
-    for origin, target in permutations(model.domains, 2):
+def translations(folder: Path, model: Translates, source: Source, count: int, split: str) -> None:
+    """Images of a split, translated, and beside their translations; of more than two domains, each in all of them."""
+    rows = by_domain(source, model.domains).first(count, model.device, split)
+    for origin, target in directions(model):
         translated = model.translate(rows[origin], target)
         save(folder / f"{origin}-to-{target}", translated)
         write(folder / f"{origin}-to-{target}.png", png(side_by_side(rows[origin], translated)))
+    if len(model.domains) > 2:
+        write(folder / "domains.png", png(matrix(model, rows, ROWS)))

@@ -35,7 +35,7 @@ class Model(GenerativeModel):
 
     players = {"critic": ["critic"], "generator": ["generator"]}
     terms = {"adversarial": 1.0, "cycle": 10.0}
-    domains = ("a", "b")
+    domains, multiple = ("a", "b"), 1
 
     def __init__(self):
         super().__init__((1, 8, 8))

@@ -8,6 +8,7 @@ from genlit.callbacks.pictures import Pictures
 from genlit.callbacks.throughput import Throughput
 from genlit.data import Ring
 from genlit.errors import GenlitError
+from genlit.logging.media import captioned
 from genlit.logging.plane import density
 from genlit.model import GenerativeModel
 
@@ -74,6 +75,27 @@ def test_translations_show_input_output_way_back_and_the_truth_of_paired_rows(fi
     assert shades(pictures["a-to-b"], 2 * len(roles), 2) == expected
 
 
+def test_a_model_that_knows_one_way_is_not_asked_for_the_way_back(fit, model):
+    class OneWay(type(model)):
+        directions = (("a", "b"),)
+
+    (pictures, _), *_ = fit(Pictures(every=20, count=16), model=OneWay()).logger.shown
+    assert "b-to-a" not in pictures
+    assert shades(pictures["a-to-b"], 6, 2)[0] == [0, 255, 10, 1, 254, 11]
+
+
+def test_more_than_two_domains_are_a_matrix_of_every_input_in_every_domain(fit, model):
+    class Shades(type(model)):
+        domains, directions = ("dark", "grey", "light"), tuple(("image", to) for to in ("dark", "grey", "light"))
+
+        def translate(self, images, to):
+            return torch.full_like(images, {"dark": -1.0, "grey": 0.0, "light": 1.0}[to])
+
+    (pictures, _), *_ = fit(Pictures(every=20, count=16), model=Shades()).logger.shown
+    assert not any("-to-" in name for name in pictures)
+    assert shades(pictures["domains"], 4, 2) == [[0, 0, 128, 255], [1, 0, 128, 255]]
+
+
 def test_a_model_is_drawn_by_what_it_can_do(fit, model):
     class Sampler(type(model)):
         reconstruct = translate = None
@@ -107,6 +129,36 @@ def test_codes_that_can_be_varied_stand_beside_each_other(fit, model):
 
     (pictures, _), *_ = fit(Pictures(every=20, count=16), model=Labelled()).logger.shown
     assert shades(pictures["traverse-label"], 4, 2) == [[0, 64, 128, 191]] * 2
+
+
+def test_samples_of_captions_have_these_under_them(fit, model):
+    class Illustrator(type(model)):
+        reconstruct = translate = vocabulary = None
+        illustrate = print
+
+        def captions(self, n, *, seed=0):
+            return [f"caption {seed} {i}" for i in range(n)]
+
+    drawn = Illustrator()
+    (pictures, _), *_ = fit(Pictures(every=20, count=4), model=drawn).logger.shown
+    expected = captioned(torch.ones(4, 1, 8, 8), [f"caption 0 {i}" for i in range(4)])
+    assert pictures["samples"].tobytes() == expected.tobytes()
+
+
+def test_puzzles_stand_beside_their_images(fit, model):
+    class Solver(type(model)):
+        reconstruct = translate = None
+
+        def cut(self, images, *, seed=0):
+            patches = torch.stack([images + 1, images + 102 / 127.5], dim=1)
+            return patches, torch.ones_like(images)
+
+        def assemble(self, patches, *, seed=0):
+            return -patches[:, 0], torch.full_like(patches[:, 0], 0.2)
+
+    (pictures, _), *_ = fit(Pictures(every=20, count=16), model=Solver()).logger.shown
+    rows = [[128 + i, 102 + i, 51, 255, 128 - i, i] for i in range(4)]
+    assert np.allclose(shades(pictures["puzzle"], 6, 4), rows, atol=1)
 
 
 class Points(GenerativeModel):

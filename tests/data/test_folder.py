@@ -107,6 +107,39 @@ def test_domains_without_a_test_give_their_last_tenth(path: Path):
     assert reds(source, "train", "a") == list(range(18))
 
 
+def test_domains_are_paired_in_training_if_said_so(path: Path):
+    put(path, *numbered(20, "trainA/"), *numbered(20, "trainB/", "jpg"))
+    source = folder(path, paired=True).require(("a", "b"))
+    assert source.paired("train")
+    assert [list(stream) for stream in source.store.splits["train"]] == [["a", "b"]]
+    assert len(reds(source, "test", "b")) == 2
+    assert source.paired("val")
+
+
+def test_a_training_picture_without_counterpart_is_named(path: Path):
+    put(path, *numbered(3, "trainA/"), *numbered(4, "trainB/"))
+    with pytest.raises(GenlitError, match=r"003.png has no counterpart of its name in trainA: add it, or set data"):
+        folder(path, paired=True).prepare_data()
+    put(path, "trainA/003.png", "trainA/004.png")
+    with pytest.raises(GenlitError, match=r"004.png has no counterpart of its name in trainB"):
+        folder(path, paired=True).prepare_data()
+    put(path, "trainB/004.png", "trainB/more/004.png")
+    with pytest.raises(GenlitError, match="holds a name twice, or in another order than trainB"):
+        folder(path, paired=True).prepare_data()
+
+
+def test_attributes_that_are_asked_for_come_alone_and_in_their_order(path: Path):
+    put(path, *numbered(10))
+    lines = [f"{k:03}.png,{k % 2},{int(k < 5)},1" for k in range(10)]
+    (path / "attributes.csv").write_text("\n".join(["file,odd,small,there", *lines]))
+    source = folder(path, attributes=["small", "odd"]).require(("attributes",))
+    assert source.attribute_names == ["small", "odd"]
+    batch = source.transform(next(iter(source.loader("test"))), training=False)
+    assert batch["attributes"].tolist() == [[0, 1]]
+    with pytest.raises(GenlitError, match=r"data.attributes: unknown name 'smal'; did you mean 'small'"):
+        folder(path, attributes=["smal"]).prepare_data()
+
+
 def test_attributes(path: Path):
     put(path, *numbered(10, "images/"))
     lines = [f"{k:03}.png,{k % 2},{2 * (k < 5) - 1}" for k in range(10)]

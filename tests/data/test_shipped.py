@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from genlit.data import Digits, Emoji
-from genlit.data.shipped import ASSETS
+from genlit.data.shipped import ASSETS, captions
 from genlit.errors import GenlitError
 
 SPLITS = ("train", "val", "test")
@@ -78,10 +78,33 @@ def test_emoji_are_three_styles_with_captions_and_categories():
     train, val, test = (source.store.splits[split][0] for split in ("train", "val", "test"))
     assert train["image"].shape == (3990, 3, 16, 16)
     assert len(test["text"]) == len(test["label"]) == 597
-    first = "grinning face, face, smile, happy, joy, :D, grin, smiley, in {} style"
-    assert val["text"][:3] == [first.format(style) for style in ("noto", "twemoji", "fluent")]
+    firsts = [lines.split("\n")[0] for lines in val["text"][:3]]
+    assert firsts == [f"grinning face, face, in {style} style" for style in ("noto", "twemoji", "fluent")]
     names = [one["category"] for one in EMOJI if one["split"] == "test" for _ in range(3)]
     assert [source.classes[label] for label in test["label"]] == names
+
+
+def test_an_emoji_has_captions_of_name_keywords_and_style():
+    rocket = {"name": "rocket", "keywords": ["rocket", "launch_pad", "space"]}
+    assert captions(rocket, "noto") == [
+        "rocket, launch pad, in noto style",
+        "rocket, in noto style",
+        "rocket, space, in noto style",
+        "launch pad, space, in noto style",
+    ]
+
+
+def test_the_first_caption_is_never_drawn_in_training():
+    source = Emoji(size=4, batch_size=64)
+    for one in EMOJI:
+        first, *drawn = captions(one, "noto")
+        assert drawn
+        assert first not in drawn
+    lines = {"text": ["\n".join(captions(EMOJI[0], "noto"))] * 200}
+    first, *others = captions(EMOJI[0], "noto")
+    assert set(source.transform(lines, training=True)["text"]) == set(others)
+    assert set(source.transform(lines, training=False)["text"]) == {first}
+    assert source.captions("train")[0] == captions([one for one in EMOJI if one["split"] == "train"][1], "noto")
 
 
 def test_emoji_s_label_may_be_the_style():
@@ -92,10 +115,10 @@ def test_emoji_s_label_may_be_the_style():
 
 def test_no_emoji_is_on_two_sides():
     source = Emoji(size=8)
-    named = {split: {one.rsplit(", in ", 1)[0] for one in source.store.splits[split][0]["text"]} for split in SPLITS}
+    firsts = {split: {lines.partition("\n")[0] for lines in source.store.splits[split][0]["text"]} for split in SPLITS}
     assert [len(source.rows(split)) for split in SPLITS] == [3990, 210, 597]
-    names = [name for split in SPLITS for name in named[split]]
-    assert len(names) == len(set(names)) == len(EMOJI)
+    texts = [text for split in SPLITS for text in firsts[split]]
+    assert len(texts) == len(set(texts)) == 3 * len(EMOJI)
 
 
 def test_emoji_domains_are_unpaired_in_training_and_paired_in_the_test():
@@ -112,6 +135,22 @@ def test_emoji_domains_are_unpaired_in_training_and_paired_in_the_test():
     assert np.mean(np.equal(rows["a"], rows["b"])) < 0.1
     assert (images(source, "test", "a") == everything["test"][0]["image"][1::3]).all()
     assert (images(source, "test", "b") == everything["test"][0]["image"][2::3]).all()
+
+
+def test_emoji_domains_may_be_paired_in_training_and_then_turn_together():
+    source = Emoji(size=16, batch_size=64, paired=True, mirror=True).require(("a", "b"))
+    assert source.paired("train")
+    assert source.store.folder != Emoji(size=16).require(("a", "b")).store.folder
+    everything = Emoji(size=16).store.splits["train"][0]["image"]
+    stored = source.store.splits["train"][0]
+    assert all(np.array_equal(stored[side], everything[k::3]) for k, side in enumerate("ab"))
+    batch = next(iter(source.train_dataloader()))
+    shown = source.transform(batch, training=True)
+    as_they_are = source.transform(batch, training=False)
+    turned = {side: (shown[side] == as_they_are[side].flip(-1)).flatten(1).all(1) for side in "ab"}
+    kept = {side: (shown[side] == as_they_are[side]).flatten(1).all(1) for side in "ab"}
+    assert ((turned["a"] & turned["b"]) | (kept["a"] & kept["b"])).all()
+    assert 10 < (turned["a"] & ~kept["a"]).sum() < 54
 
 
 def test_held_out_domains_share_no_drawing_with_training():

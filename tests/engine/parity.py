@@ -16,7 +16,12 @@ from genlit.engine.strategy import SyncAtStep
 from genlit.errors import GenlitError
 from genlit.models import DCGAN, VAE, ConditionalGAN, CycleGAN, InfoGAN
 from genlit.models.markovchain import MarkovChain
+from genlit.models.pix2pix import Pix2Pix
 from genlit.models.progressivegan import ProgressiveGAN
+from genlit.models.puzzlegan import PuzzleGAN
+from genlit.models.stackgan import StackGAN
+from genlit.models.stargan import StarGAN
+from genlit.models.text2image import Text2Image
 
 ITERATIONS = 6
 
@@ -45,6 +50,29 @@ def cyclegan(**options):
     return model, Emoji(size=16, batch_size=4).require(model.needs)
 
 
+def pix2pix(**options):
+    model = Pix2Pix((3, 16, 16), width=4, critic_width=4, critic_layers=2, **options)
+    return model, Emoji(size=16, batch_size=4, mirror=True, paired=True).require(model.needs)
+
+
+def stargan(**options):
+    labels = {"label": ["noto", "twemoji", "fluent"]}
+    small = {"width": 4, "blocks": 1, "critic_width": 4, "critic_layers": 3, "n_critic": 2}
+    model = StarGAN((3, 16, 16), labels=labels, **small, **options)
+    return model, Emoji(size=16, label="style", batch_size=8).require(("image", "label"))
+
+
+def puzzlegan(**options):
+    small = {"latent": 4, "embedding": 4, "width": 4, "critic_width": 4, "norm": "instance", "critic_norm": "instance"}
+    return PuzzleGAN((1, 8, 8), fade=32, **small, **options), Digits(size=8, batch_size=8)
+
+
+def of_text(kind, **options):
+    small = {"latent": 4, "width": 4, "critic_width": 4, "vision_width": 4, "words": 500, "embedding": 8}
+    model = kind((3, 8, 8), norm="instance", critic_norm="instance", **small, **options)
+    return model, Emoji(size=8, batch_size=8).require(model.needs)
+
+
 def vae(**options):
     model = VAE((1, 8, 8), latent=3, hidden=(16,), **options)
     return model, Digits(size=8, batch_size=8, binarize="dynamic")
@@ -71,6 +99,11 @@ CASES = {
     "conditional": conditional,
     "infogan": infogan,
     "cyclegan": cyclegan,
+    "pix2pix": pix2pix,
+    "stargan": stargan,
+    "puzzlegan": puzzlegan,
+    "text2image": lambda **o: of_text(Text2Image, **o),
+    "stackgan": lambda **o: of_text(StackGAN, **o),
     "vae": vae,
     "counts": markovchain,
     "clipping": lambda **o: vae(clip=0.1, **o),
@@ -90,7 +123,8 @@ def play(case, out, processes):
     if hasattr(model, "generator"):
         model.generator.register_forward_pre_hook(lambda _, inputs: codes.append(inputs[0].detach().clone()))
     trainer(out, processes).fit(model, data)
-    torch.save({"weights": model.state_dict(), "codes": codes[:accumulate], "iterations": model.iteration}, out)
+    weights = {name: value for name, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
+    torch.save({"weights": weights, "codes": codes[:accumulate], "iterations": model.iteration}, out)
 
 
 def share(out):

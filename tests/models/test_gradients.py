@@ -25,17 +25,24 @@ from genlit.models import (
     DiagonalBiLSTM,
     GatedPixelCNN,
     InfoGAN,
+    Pix2Pix,
     PixelCNN,
     ProgressiveGAN,
+    PuzzleGAN,
     QuadrantCVAE,
     QuadrantNetwork,
     RowLSTM,
     SemiSupervisedAAE,
+    StackGAN,
+    StackGANTwo,
+    StarGAN,
+    Text2Image,
 )
 
 SMALL = {"shape": (1, 8, 8), "latent": 4, "hidden": (16,)}
 COLOURS = {"shape": (3, 5, 4), "levels": 256, "width": 4}
 QUANTISED = {"codes": 8, "latent": 4, "width": 8, "blocks": 1, "prior_width": 8, "prior_blocks": 2}
+OF_TEXT = {"latent": 8, "width": 4, "critic_width": 4, "words": 10, "embedding": 8, "projected": 8}
 
 GAMES = {
     "dcgan": (DCGAN, {"shape": (3, 16, 16), "latent": 8, "width": 8}),
@@ -66,6 +73,19 @@ GAMES = {
     ),
     "conditional-concatenation": (ConditionalGAN, {"shape": (1, 16, 16), "classes": 3, "latent": 8, "width": 8}),
     "progressive": (ProgressiveGAN, {"shape": (1, 8, 8), "latent": 4, "width": 8, "row_features": 64}),
+    "puzzlegan": (
+        PuzzleGAN,
+        {"shape": (3, 16, 16), "latent": 4, "embedding": 4, "width": 4, "critic_width": 4},
+    ),
+    "pix2pix": (Pix2Pix, {"shape": (3, 32, 32), "width": 4, "dropout": 0.0, "critic_width": 4}),
+    "stargan": (
+        StarGAN,
+        {"shape": (3, 16, 16), "width": 4, "blocks": 1, "critic_width": 4, "critic_layers": 3}
+        | {"labels": {"label": ["a", "b", "c"]}, "n_critic": 1},
+    ),
+    "text2image": (Text2Image, {"shape": (3, 16, 16)} | OF_TEXT | {"vision_width": 4}),
+    "stackgan": (StackGAN, {"shape": (3, 16, 16)} | OF_TEXT | {"vision_width": 4}),
+    "stackgan-two": (StackGANTwo, {"shape": (3, 16, 16), "factor": 2, "blocks": 1} | OF_TEXT),
     "infogan": (InfoGAN, {"shape": (1, 16, 16), "latent": 8, "width": 8, "q_width": 8, "networks": "dcgan"}),
     "infogan-dense": (
         InfoGAN,
@@ -140,7 +160,9 @@ def rows(model: GenerativeModel, size: int) -> Batch:
     """Images on the levels that the model knows, or on 256, and labels of three classes."""
     levels, needs = getattr(model, "levels", None) or 256, dict.fromkeys([*model.needs, "label"])
 
-    def column(name: str, seed: int) -> Tensor:
+    def column(name: str, seed: int) -> Tensor | list[str]:
+        if name == "text":
+            return [f"caption {row}" for row in range(size)]
         generator = torch.Generator().manual_seed(seed)
         if name.endswith("label"):
             return torch.randint(3, (size,), generator=generator)
@@ -149,8 +171,8 @@ def rows(model: GenerativeModel, size: int) -> Batch:
     return {name: column(name, seed) for seed, name in enumerate(needs)}
 
 
-def doubled(column: Tensor) -> Tensor:
-    return column.double() if column.is_floating_point() else column
+def doubled(column: Tensor | list[str]) -> Tensor | list[str]:
+    return column.double() if isinstance(column, Tensor) and column.is_floating_point() else column
 
 
 @pytest.mark.parametrize("channels_last", [True, False], ids=["channels-last", "channels-first"])
@@ -162,6 +184,8 @@ def test_gradients_are_those_of_float64(game: str, size: int, channels_last: boo
     model = kind(**options, channels_last=channels_last)
     if model.firsts:
         model.begin_at(rows(model, 8)["image"][4:])  # none of the batch's, which a VQ-VAE's codebook would hold
+    if "text" in model.needs:
+        model.vocabulary.learn(rows(model, 4)["text"], [])
     reference = kind(**options, channels_last=False).double()
     reference.load_state_dict(model.state_dict())
     batch = rows(model, size)

@@ -11,7 +11,13 @@ SMALL = [
     "--run.pictures=4", "--run.progress=false", "--run.fidelity=null", "--run.likelihood=null",
     "--trainer.log_every_n_steps=1",
 ]  # fmt: skip
+SIZES = "width: 2, blocks: 1, critic_width: 2"
 EXPERIMENTS = {
+    "unpaired": f"model: {{name: CycleGAN, {SIZES}, critic_layers: 1}}\ndata: {{name: Emoji, size: 8}}\n",
+    "pairs": "model: {name: Pix2Pix, width: 2, critic_width: 2, critic_layers: 1}\n"
+    "data: {name: Emoji, size: 8, paired: true}\n",
+    "styles": f"model: {{name: StarGAN, {SIZES}, critic_layers: 2, labels: {{label: [noto, twemoji, fluent]}}}}\n"
+    "data: {name: Emoji, size: 8, label: style}\n",
     "pixels": "model: {name: PixelCNN, width: 2, blocks: 1}\ndata: {name: Digits, size: 8, binarize: threshold}\n",
     "codes": "model: {name: VAE, hidden: [8], latent: 3}\ndata: {name: Digits, size: 8, binarize: threshold}\n",
     "dynamic": "model: {name: VAE, hidden: [8], latent: 3}\ndata: {name: Digits, size: 8, binarize: dynamic}\n",
@@ -19,6 +25,9 @@ EXPERIMENTS = {
     "quadrants": "model: {name: QuadrantNetwork, hidden: [8]}\ndata: {name: Digits, size: 8, binarize: threshold}\n",
     "labels": "model: {name: CVAE, hidden: [8], latent: 3}\ndata: {name: Digits, size: 8, binarize: threshold}\n",
     "game": "model: {name: DCGAN, width: 2}\ndata: {name: Digits, size: 16}\n",
+    "puzzle": "model: {name: PuzzleGAN, width: 2, critic_width: 2, patches: 2}\ndata: {name: Digits, size: 16}\n",
+    "text": "model: {name: Text2Image, width: 2, critic_width: 2, vision_width: 2, words: 5000, embedding: 4}\n"
+    "data: {name: Emoji, size: 8, label: style}\n",
     "ring": "model: {name: VAE, likelihood: gaussian, hidden: [4]}\ndata: {name: Ring}\n",
 }
 

@@ -7,7 +7,7 @@ from PIL import Image
 from genlit.data import Ring
 from genlit.errors import GenlitError
 from genlit.loading import load
-from genlit.logging.media import to_pil
+from genlit.logging.media import captioned, single, to_pil
 from genlit.logging.plane import density
 from tests.verbs.conftest import command
 
@@ -23,6 +23,37 @@ def test_one_class_alone(trained_run, tmp_path):
     expected = to_pil(load(run).sample(3, label=7))
     assert Image.open(tmp_path / "grid.png").tobytes() == expected.tobytes()
     assert expected.tobytes() != to_pil(load(run).sample(3, label=6)).tobytes()
+
+
+def test_images_of_a_text(trained_run, tmp_path, caplog):
+    run, text = trained_run("text"), "rocket, in noto style"
+    command("sample", run, "-n", 2, "--text", f"xyzzy {text}", "--out", tmp_path)
+    assert [record.getMessage().rsplit(": ", 1)[1] for record in caplog.records if "left out" in record.msg] == [
+        "xyzzy"
+    ]
+    images = load(run).sample(2, text=text)
+    assert Image.open(tmp_path / "00001.png").tobytes() == single(images[1]).tobytes()
+    expected = captioned(images, [f"xyzzy {text}"] * 2)
+    assert Image.open(tmp_path / "grid.png").tobytes() == expected.tobytes()
+
+
+def test_without_a_text_samples_are_of_captions_of_the_data(trained_run, tmp_path):
+    model = load(trained_run("text"))
+    command("sample", trained_run("text"), "-n", 3, "--seed", 1, "--out", tmp_path)
+    expected = captioned(model.sample(3, seed=1), model.captions(3, seed=1))
+    assert Image.open(tmp_path / "grid.png").tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        ("text", "--text: no caption in training had a word of 'xyzzy'; choose others"),
+        ("codes", "text is xyzzy: it must be left out: this model knows no text"),
+    ],
+)
+def test_a_text_that_says_nothing_is_refused(trained_run, run, said):
+    with pytest.raises(GenlitError, match=said):
+        command("sample", trained_run(run), "--text", "xyzzy")
 
 
 def test_the_runs_own_folder_holds_no_earlier_samples(trained_run):

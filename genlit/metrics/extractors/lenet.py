@@ -119,7 +119,7 @@ def _train_and_keep(path: Path, train: Labelled, test: Labelled, tested: str) ->
 
 def _trained(images: np.ndarray, labels: np.ndarray, classes: int) -> LeNet:
     """Adam, its rate falling to 0 along a half cosine; the same bits on one machine, whatever surrounds it."""
-    with _undisturbed():
+    with undisturbed():
         torch.manual_seed(RECIPE["seed"])
         net, steps = LeNet(images.shape[1], classes), RECIPE["images"] // RECIPE["batch"]
         net.body.train()
@@ -135,7 +135,7 @@ def _trained(images: np.ndarray, labels: np.ndarray, classes: int) -> LeNet:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Gradients, float32 and one thread, whatever holds around; the global random state comes back."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

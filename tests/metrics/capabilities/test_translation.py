@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from genlit.data import Emoji
-from genlit.metrics.capabilities.translation import cycle_errors, paired_errors
+from genlit.data.domains import by_domain
+from genlit.metrics.capabilities.translation import cycle_errors, paired_errors, target_accuracy
 
 
 class Translator:
@@ -67,6 +68,45 @@ def test_batches_of_any_size_give_the_same_bits(emoji):
     assert paired_errors(model, emoji, "test") == paired_errors(
         model, Emoji(size=8, batch_size=7).require(("a", "b")), "test"
     )
+
+
+def test_one_direction_alone_has_errors_and_no_cycle(emoji):
+    class OneWay(Translator):
+        directions = (("a", "b"),)
+
+    model = OneWay(lambda images, to: images)
+    assert {name.split("/")[1].split(".")[0] for name in named(paired_errors(model, emoji, "test"))} == {"a-to-b"}
+    assert cycle_errors(model, emoji, "test") == []
+    assert target_accuracy(model, emoji, "test") == []
+
+
+def test_labels_of_a_source_are_domains_whose_rows_are_pairs(emoji):
+    class Styles(Translator):
+        domains = ("noto", "twemoji", "fluent")
+
+    model, source = Styles(lambda images, to: images), Emoji(size=8, label="style").require(("image", "label"))
+    table = named(paired_errors(model, by_domain(source, model.domains), "test"))
+    expected = named(paired_errors(Translator(lambda images, to: images), emoji, "test"))
+    assert len(table) == 4 * 6
+    assert table["mae/noto-to-twemoji.n199.test"] == expected["mae/a-to-b.n199.test"]
+    assert table["mae-ratio/fluent-to-noto.n199.test"] == 1
+
+
+def test_the_classifier_says_which_domain_a_translation_is_in(hasty_lenet, tmp_path):
+    class Styles(Translator):
+        domains = ("noto", "twemoji", "fluent")
+
+    source = Emoji(size=8, label="style", root=str(tmp_path)).require(("image", "label"))
+    counterparts = by_domain(source, Styles.domains).first(199, torch.device("cpu"), "test")
+    untouched = named(target_accuracy(Styles(lambda images, to: images), source, "test"))
+    shown = named(target_accuracy(Styles(lambda images, to: counterparts[to][: len(images)]), source, "test"))
+    (network,) = {name.split("/")[1].split(".")[0] for name in shown}
+    ceiling = shown[f"target-accuracy-ceiling/{network}.n597.test"]
+    assert ceiling == untouched[f"target-accuracy-ceiling/{network}.n597.test"] > 0.4
+    for style in Styles.domains:
+        assert untouched[f"target-accuracy/{network}.to-{style}.n398.test"] < 0.5
+    wrong = [untouched[f"target-accuracy/{network}.to-{style}.n398.test"] for style in Styles.domains]
+    assert sum(wrong) / 3 == pytest.approx((1 - ceiling) / 2), "an image that stays is in none of the other two"
 
 
 def test_a_cycle_that_loses_nothing_has_no_error(emoji):

@@ -1,0 +1,75 @@
+"""Whether images show their captions: of a model that paints the truth, and of one that paints one style alone."""
+
+import pytest
+import torch
+
+from genlit.data import Emoji
+from genlit.errors import GenlitError
+from genlit.metrics.capabilities import captions
+from genlit.metrics.capabilities.captions import caption_accuracy, matcher, r_precision
+
+
+class Painter:
+    """Paints the image whose caption it is told, or its twin in noto style."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, source: Emoji, obeys: bool = True):
+        self.images = {}
+        for split in ("train", "test"):
+            rows = source.first(9999, self.device, split)
+            for index, (text, image) in enumerate(zip(rows["text"], rows["image"], strict=True)):
+                self.images[text] = image if obeys else rows["image"][index - index % 3]
+
+    def illustrate(self, texts: list[str], *, seed: int = 0) -> torch.Tensor:
+        return torch.stack([self.images[text] for text in texts])
+
+
+@pytest.fixture(scope="module")
+def source():
+    return Emoji(size=8, label="style").require(("image", "text"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hasty(hasty_lenet):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(captions.RECIPE, "images", 64 * 40)
+        yield
+
+
+def test_the_truth_scores_what_real_images_score(source):
+    found, real = r_precision(Painter(source), source, limit=300)
+    assert found.name.startswith("r-precision/matching-test-")
+    assert real.name == found.name.replace("r-precision", "r-precision-real", 1)
+    assert found.name.endswith(".n300.train")
+    assert found.value == real.value > 0
+
+
+def test_the_style_word_is_missed_by_two_of_three(source):
+    obeyed, ceiling = caption_accuracy(Painter(source), source, "test")
+    assert obeyed.value == ceiling.value > 0.4
+    stubborn, again = caption_accuracy(Painter(source, obeys=False), source, "test")
+    assert again.value == ceiling.value
+    assert stubborn.details["by_class"]["noto"] == obeyed.details["by_class"]["noto"]
+    assert stubborn.value < obeyed.value
+
+
+def test_the_encoder_is_kept(source, monkeypatch):
+    first = matcher(source, "test")
+    monkeypatch.setattr(captions, "_trained", None)
+    again = matcher(source, "test")
+    assert again.digest == first.digest
+    assert again.vocabulary.words == first.vocabulary.words
+    assert torch.equal(again.texts(["a car", "xyzzy"]), first.texts(["a car", "xyzzy"]))
+
+
+def test_it_learns_from_the_split_that_is_named_alone(source, monkeypatch):
+    monkeypatch.setattr(captions, "_trained_and_kept", lambda path, images, texts: (len(images), texts))
+    monkeypatch.setattr(captions, "_kept", lambda path, channels: None)
+    count, texts = matcher(source, "test")
+    assert (count, texts) == (597, source.captions("test"))
+
+
+def test_too_few_captions_are_refused(source):
+    with pytest.raises(GenlitError, match="100 different captions"):
+        r_precision(Painter(source), source, limit=50)

@@ -1,0 +1,42 @@
+"""Colours that are brought to others' mean and covariance."""
+
+import numpy as np
+import pytest
+import torch
+
+from genlit.data import Emoji
+from genlit.metrics.capabilities.colours import Colours, moments, power
+from genlit.metrics.sets import Stored
+
+
+def test_moments_are_of_all_pixels():
+    array = np.random.default_rng(0).integers(0, 256, (300, 3, 4, 5), dtype=np.uint8)
+    mean, covariance = moments(Stored("noise", array))
+    colours = (array / 127.5 - 1).transpose(1, 0, 2, 3).reshape(3, -1)
+    torch.testing.assert_close(mean, torch.tensor(colours.mean(1)), atol=1e-6, rtol=0)
+    torch.testing.assert_close(covariance, torch.tensor(np.cov(colours, bias=True)), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("exponent", [0.5, -0.5, 2.0])
+def test_powers_of_a_matrix(exponent):
+    torch.manual_seed(0)
+    root = torch.randn(3, 3, dtype=torch.float64)
+    matrix = root @ root.T
+    expected = power(power(matrix, exponent), 1 / exponent)
+    torch.testing.assert_close(expected, matrix)
+    torch.testing.assert_close(power(matrix, 2.0), matrix @ matrix)
+
+
+def test_colours_come_to_the_others_mean_and_covariance_and_no_further():
+    colours = Colours(Emoji(size=16).require(("a", "b")), ["a", "b"])
+    torch.manual_seed(0)
+    mean, covariance = colours.moments["a"]
+    drawn = mean + torch.randn(10000, 3, dtype=torch.float64) @ power(covariance, 0.5)
+    colours.moments["b"] = (0.1 * mean, 0.01 * covariance + 0.001 * torch.eye(3))  # within the range
+    moved = colours.moved(drawn[:, :, None, None], "a", "b").flatten(1)
+    wanted, spread = colours.moments["b"]
+    torch.testing.assert_close(moved.mean(0), wanted, atol=0.01, rtol=0)
+    torch.testing.assert_close(torch.cov(moved.T), spread, atol=0.002, rtol=0)
+    torch.testing.assert_close(
+        colours.moved(drawn[:9, :, None, None].clamp(-1, 1), "a", "a")[:, :, 0, 0], drawn[:9].clamp(-1, 1)
+    )

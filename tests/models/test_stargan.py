@@ -1,0 +1,275 @@
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, l1_loss
+
+from genlit.errors import GenlitError
+from genlit.losses.penalties import input_gradient
+from genlit.models import StarGAN
+
+STYLES = {"label": ["red", "green", "blue"]}
+TWO_SETS = {"label": ["red", "green", "blue"], "attributes": ["framed", "tall"]}
+
+
+def small(**options) -> StarGAN:
+    torch.manual_seed(0)
+    sizes = {"width": 4, "blocks": 1, "halvings": 1, "critic_width": 4, "critic_layers": 2}
+    return StarGAN((3, 8, 8), **{"labels": STYLES} | sizes | options).double()
+
+
+def images(n: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(n, 3, 8, 8, dtype=torch.float64, generator=generator) * 2 - 1
+
+
+def mixed() -> dict[str, Tensor]:
+    """Two images of the first set and two of the second."""
+    attributes = torch.tensor([[-1.0, -1], [-1, -1], [1, 0], [0, 1]])
+    return {"image": images(4), "label": torch.tensor([2, 0, -1, -1]), "attributes": attributes}
+
+
+# Labels
+
+
+def test_labels_are_one_hot_and_their_maps_constant_over_space():
+    model, seen = small(), []
+    model.generator.network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    x = images(2)
+    c = model.described({"image": x, "label": torch.tensor([2, 0])})
+    assert c.tolist() == [[0, 0, 1], [1, 0, 0]]
+    model.generator(x, c)
+    assert torch.equal(seen[0], torch.cat([x, c[:, :, None, None].expand(-1, -1, 8, 8)], 1))
+
+
+def test_binary_labels_are_themselves():
+    model = small(labels={"attributes": ["a", "b"]})
+    given = torch.tensor([[1.0, 0], [1, 1]])
+    assert model.described({"image": images(2), "attributes": given}).tolist() == given.tolist()
+
+
+def test_of_two_sets_the_unknown_one_is_zero_and_the_mask_says_which():
+    assert small(labels=TWO_SETS).described(mixed()).tolist() == [
+        [0, 0, 1, 0, 0, 1, 0],
+        [1, 0, 0, 0, 0, 1, 0],
+        [0, 0, 0, 1, 0, 0, 1],
+        [0, 0, 0, 0, 1, 0, 1],
+    ]
+
+
+def test_targets_are_the_batchs_labels_in_another_order_within_their_set():
+    model = small(labels=TWO_SETS)
+    described, orders = model.described(mixed()), set()
+    for seed in range(40):
+        torch.manual_seed(seed)
+        asked = model.reordered(described)
+        for rows in (slice(0, 2), slice(2, 4)):
+            assert sorted(asked[rows].tolist()) == sorted(described[rows].tolist())
+        orders.add(str(asked.tolist()))
+    assert len(orders) == 4
+
+
+def test_what_is_unknown_is_not_classified():
+    model, said = small(labels=TWO_SETS), torch.randn(4, 5, dtype=torch.float64)
+    batch = mixed()
+    first = cross_entropy(said[:2, :3], batch["label"][:2], reduction="none")
+    second = binary_cross_entropy_with_logits(said[2:, 3:], batch["attributes"][2:].double(), reduction="none").sum(1)
+    torch.testing.assert_close(model.misread(said, model.described(batch)), torch.cat([first, second]).mean())
+
+
+@pytest.mark.parametrize("size", [8, 16])
+def test_a_label_reaches_every_pixel(size: int):
+    """An instance norm over the first layer would take constant maps out, and the generator would be deaf to them."""
+    model = small()
+    x = torch.rand(1, 3, size, size, dtype=torch.float64)
+    change = (model.translate(x, "red") - model.translate(x, "blue")).abs()
+    assert (change.amax(1) > 1e-7).all()
+
+
+# The game
+
+
+def test_the_terms_are_the_equations(play):
+    model, x, label = small(), images(4), torch.tensor([2, 0, 1, 1])
+    model.every = lambda n: True
+    torch.manual_seed(3)
+    terms = play(model, image=x, label=label)
+    assert {player: [*each] for player, each in terms.items()} == {
+        "critic": ["adversarial", "classification", "gradient_penalty"],
+        "generator": ["adversarial", "classification", "reconstruction"],
+    }
+    torch.manual_seed(3)
+    own = model.described({"image": x, "label": label})
+    asked = model.reordered(own)
+    fake = model.generator(x, asked)
+    (real_source, real_said), (fake_source, fake_said) = model.critic(x), model.critic(fake)
+    u = torch.rand(4, 1, 1, 1, dtype=torch.float64)
+    slopes = input_gradient(lambda images: model.critic(images)[0], fake + u * (x - fake)).flatten(1).norm(dim=1)
+    expected = {
+        "adversarial": fake_source.mean() - real_source.mean(),
+        "classification": cross_entropy(real_said, label),
+        "gradient_penalty": (slopes - 1).square().mean(),
+    }
+    torch.testing.assert_close(terms["critic"], expected)
+    total = expected["adversarial"] + expected["classification"] + 10 * expected["gradient_penalty"]
+    torch.testing.assert_close(model.total("critic", terms["critic"]), total)
+    expected = {
+        "adversarial": -fake_source.mean(),
+        "classification": cross_entropy(fake_said, asked.argmax(1)),
+        "reconstruction": l1_loss(model.generator(fake, own), x),
+    }
+    torch.testing.assert_close(terms["generator"], expected)
+    total = expected["adversarial"] + expected["classification"] + 10 * expected["reconstruction"]
+    torch.testing.assert_close(model.total("generator", terms["generator"]), total)
+
+
+def test_a_generator_that_changes_nothing_or_is_its_own_inverse_reconstructs(play):
+    for change in (lambda x, c: x, lambda x, c: x.flip(1)):
+        model = small(n_critic=1)
+        model.generator.forward = change
+        assert play(model, image=images(2), label=torch.tensor([0, 1]))["generator"]["reconstruction"] == 0
+
+
+def test_neither_turn_teaches_the_other_player():
+    model = small(n_critic=1)
+    for player, terms in model.turns({"image": images(2), "label": torch.tensor([0, 1])}):
+        other = {"critic": "generator", "generator": "critic"}[player]
+        if player == "critic":
+            slopes = torch.autograd.grad(model.total(player, terms), model._owned(other), allow_unused=True)
+            assert all(slope is None for slope in slopes)
+        else:
+            model.total(player, terms).backward(inputs=model._owned(player))
+            assert all(parameter.grad is None for parameter in model._owned(other))
+
+
+def test_the_generator_plays_after_n_critic_iterations(at):
+    model = small(n_critic=3)
+    for iteration, players in ((0, ["critic"]), (1, ["critic"]), (2, ["critic", "generator"])):
+        turns = at(model, iteration).turns({"image": images(2), "label": torch.tensor([0, 1])})
+        assert [player for player, _ in turns] == players
+
+
+def test_the_papers_critic():
+    critic = StarGAN((3, 128, 128), labels={"attributes": list("abcde")}, width=2, blocks=1).critic
+    widths = [layer.out_channels for layer in critic.trunk if hasattr(layer, "out_channels")]
+    assert widths == [64, 128, 256, 512, 1024, 2048]
+    source, said = critic(torch.zeros(1, 3, 128, 128))
+    assert source.shape == (1, 1, 2, 2)
+    assert said.shape == (1, 5)
+
+
+# Translation
+
+
+def test_domains_and_directions():
+    assert small().domains == ("red", "green", "blue")
+    assert len(small().directions) == 6
+    model = small(labels={"attributes": ["Young", "Male"]})
+    assert model.domains == ("Young", "Male", "not-Young", "not-Male")
+    assert model.directions == [("image", name) for name in model.domains]
+    assert small(labels=TWO_SETS).domains[:4] == ("red", "green", "blue", "framed")
+
+
+def test_a_domain_is_asked_for_by_its_name_and_its_set():
+    assert small().asked(images(2), "green").tolist() == [[0, 1, 0]] * 2
+    model = small(labels=TWO_SETS)
+    assert model.asked(images(1), "blue").tolist() == [[0, 0, 1, 0, 0, 1, 0]]
+    assert model.asked(images(1), "framed")[0, 3:].tolist()[::3] == [1, 1]
+
+
+def test_attributes_that_are_not_named_stay_as_the_critic_sees_them(monkeypatch):
+    model = small(labels={"attributes": ["a", "b", "c"]})
+    monkeypatch.setattr(model, "seen", lambda images: torch.tensor([[2.0, -1, 3], [-2, 1, -3]]).double())
+    assert model.asked(images(2), "b").tolist() == [[1, 1, 1], [0, 1, 0]]
+    assert model.asked(images(2), "not-a").tolist() == [[0, 0, 1], [0, 1, 0]]
+    assert model.asked(images(2), "b, not-c").tolist() == [[1, 1, 0], [0, 1, 0]]
+
+
+def test_images_of_any_size_are_translated():
+    model = small(labels={"attributes": ["a", "b"]})
+    for size in ((8, 8), (12, 20), (30, 8)):
+        x = torch.rand(1, 3, *size)
+        assert model.translate(x, "not-b").shape == x.shape
+    assert model.training
+
+
+@pytest.mark.parametrize("to", ["yellow", "red,green", "red,framed", "not-red", "framed,yellow"])
+def test_what_is_no_domain_is_refused(to: str):
+    with pytest.raises(GenlitError, match=r"to"):
+        small(labels=TWO_SETS).translate(images(1), to)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "said"),
+    [
+        ((3, 12, 12), {"critic_layers": 3}, "12x12 pixels do not suit 3 strided layers"),
+        ((3, 8, 8), {"labels": {}}, "names, each once"),
+        ((3, 8, 8), {"labels": {"label": ["a", "a"]}}, "names, each once"),
+    ],
+)
+def test_options_that_do_not_suit_are_refused(shape: tuple[int, int, int], options: dict, said: str):
+    with pytest.raises(GenlitError, match=said):
+        StarGAN(shape, **{"critic_layers": 1} | options)
+
+
+# Learning
+
+
+def blocks(n: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Dark images with a coloured rectangle, half of them in a white frame; colours and frames."""
+    generator = torch.Generator().manual_seed(seed)
+    colour, framed = torch.randint(3, (n,), generator=generator), torch.randint(2, (n,), generator=generator)
+    corner, side = torch.randint(1, 4, (n, 2), generator=generator), torch.randint(3, 5, (n, 2), generator=generator)
+    x = torch.full((n, 3, 8, 8), -1.0)
+    x[framed == 1] = 0.8
+    x[:, :, 1:-1, 1:-1] = -1
+    for image, c, (top, left), (height, width) in zip(x, colour, corner.tolist(), side.tolist(), strict=True):
+        image[c, top : min(top + height, 7), left : min(left + width, 7)] = 0.8
+    return x, colour, framed
+
+
+def colour_of(x: Tensor) -> Tensor:
+    return (x[:, :, 1:-1, 1:-1] + 1).sum((2, 3)).argmax(1)
+
+
+def is_framed(x: Tensor) -> Tensor:
+    border = torch.ones(8, 8, dtype=torch.bool)
+    border[1:-1, 1:-1] = False
+    return x[:, :, border].mean((1, 2)) > -0.1
+
+
+def trained(labels: dict, batch, iterations: int) -> StarGAN:
+    torch.manual_seed(0)
+    sizes = {"width": 8, "blocks": 1, "halvings": 1, "critic_width": 16, "critic_layers": 2}
+    model = StarGAN((3, 8, 8), labels=labels, n_critic=1, lr=1e-3, weights={"reconstruction": 1.0}, **sizes)
+    optimizers = dict(zip(model.players, model.configure_optimizers(), strict=True))
+    for _ in range(iterations):
+        for player, terms in model.turns(batch(torch.randint(1000, (16,)))):
+            model.total(player, terms).backward(inputs=model._owned(player))
+            optimizers[player].step()
+            optimizers[player].zero_grad()
+    return model
+
+
+def test_translations_have_the_colour_that_is_asked_for():
+    x, colour, _ = blocks(1000, seed=0)
+    model = trained(STYLES, lambda rows: {"image": x[rows], "label": colour[rows]}, iterations=200)
+    held_out = blocks(90, seed=1)[0]
+    for index, name in enumerate(STYLES["label"]):
+        assert (colour_of(model.translate(held_out, name)) == index).double().mean() >= 0.95, name
+
+
+def test_two_sets_that_know_different_labels_are_learned_together():
+    """Half of each batch knows colours alone, half frames alone, and either can be asked for of both."""
+    x, colour, framed = blocks(1000, seed=0)
+
+    def batch(rows: Tensor) -> dict[str, Tensor]:
+        first = torch.arange(16) < 8
+        attributes = torch.where(first, -1, framed[rows]).float()[:, None]
+        return {"image": x[rows], "label": torch.where(first, colour[rows], -1), "attributes": attributes}
+
+    model = trained(STYLES | {"attributes": ["framed"]}, batch, iterations=250)
+    held_out = blocks(90, seed=1)[0]
+    for index, name in enumerate(STYLES["label"]):
+        assert (colour_of(model.translate(held_out, name)) == index).double().mean() >= 0.95, name
+    for name in ("framed", "not-framed"):
+        assert (is_framed(model.translate(held_out, name)) == (name == "framed")).double().mean() >= 0.95, name

@@ -1,0 +1,149 @@
+"""Text2Image: who sees which text, and what is done with it."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from genlit.data import Emoji
+from genlit.errors import GenlitError
+from genlit.models import Text2Image
+from tests.games import train
+from tests.games import trainer as quiet
+
+TEXTS = ["a car, in noto style", "a car, in fluent style", "a rocket, in noto style", "the moon, in noto style"]
+SMALL = {"latent": 3, "width": 4, "critic_width": 4, "vision_width": 4, "words": 50, "embedding": 8, "projected": 5}
+
+
+def small(**options) -> Text2Image:
+    torch.manual_seed(0)
+    model = Text2Image((3, 16, 16), **SMALL | options)
+    model.meet(SimpleNamespace(captions=lambda split: [[text] for text in TEXTS]))
+    return model
+
+
+def images(n: int) -> Tensor:
+    return torch.rand(n, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def verdicts(model: Text2Image, monkeypatch) -> list[tuple[Tensor, Tensor]]:
+    """The features and texts that the critic judges, call by call."""
+    seen, judge = [], model.critic.judge
+    monkeypatch.setattr(model.critic, "judge", lambda *given: seen.append(given) or judge(*given))
+    return seen
+
+
+def test_the_terms_and_who_minimises_them(play):
+    terms = play(small(), image=images(4), text=TEXTS)
+    assert {player: [*each] for player, each in terms.items()} == {
+        "encoders": ["matching"],
+        "critic": ["fake", "wrong"],
+        "generator": ["adversarial", "interpolated"],
+    }
+
+
+def test_the_critic_s_loss_is_that_of_gan_cls(play, monkeypatch):
+    model = small(critic_norm="none").double()
+    seen = verdicts(model, monkeypatch)
+    critic = play(model, image=images(4).double(), text=TEXTS)["critic"]
+    real, fake, wrong = (model.critic.head(_joined(model, *given)) for given in seen[:3])
+    expected = -logsigmoid(real).mean() - (logsigmoid(-fake).mean() + logsigmoid(-wrong).mean()) / 2
+    torch.testing.assert_close(model.total("critic", critic), expected)
+
+
+def _joined(model: Text2Image, features: Tensor, text: Tensor) -> Tensor:
+    everywhere = model.critic.project(text)[:, :, None, None].expand(-1, -1, 4, 4)
+    return torch.cat([features, everywhere], 1)
+
+
+def test_wrong_texts_are_others_of_real_images(play, monkeypatch):
+    model = small(critic_norm="none")
+    seen = verdicts(model, monkeypatch)
+    batch = {"image": images(4), "text": TEXTS}
+    game = model.turns(batch)
+    next(game)
+    torch.manual_seed(1)
+    next(game)
+    (real, text), (_, own), (again, wrong) = seen
+    assert torch.equal(text, own)
+    assert torch.equal(real, again)
+    assert torch.equal(text, model.read(TEXTS))
+    order = [(text == row).all(1).nonzero().item() for row in wrong]
+    assert sorted(order) == [0, 1, 2, 3]
+    assert all(place != row for row, place in enumerate(order))
+
+
+def test_equal_captions_are_no_wrong_texts(play, monkeypatch):
+    model = small(critic_norm="none")
+    assert "wrong" not in play(model, image=images(2), text=TEXTS[:1] * 2)["critic"]
+    assert "wrong" in play(model, image=images(3), text=[*TEXTS[:1] * 2, TEXTS[1]])["critic"]
+
+
+def test_the_game_reads_but_never_changes_the_text_encoder(play):
+    model = small()
+    for player, terms in play(model, image=images(4), text=TEXTS).items():
+        slopes = torch.autograd.grad(sum(terms.values()), model.text.parameters(), allow_unused=True)
+        assert any(slope is not None for slope in slopes) == (player == "encoders")
+
+
+def test_interpolated_texts_lie_half_way(play, monkeypatch):
+    model = small(critic_norm="none")
+    seen = verdicts(model, monkeypatch)
+    play(model, image=images(4), text=TEXTS)
+    text = model.read(TEXTS)
+    torch.testing.assert_close(seen[-1][1], (text + text.roll(1, 0)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("weights", "critic", "generator"),
+    [
+        ({"wrong": 0.0, "fake": 1.0}, ["fake"], ["adversarial", "interpolated"]),
+        ({"interpolated": 0.0}, ["fake", "wrong"], ["adversarial"]),
+    ],
+)
+def test_both_inventions_can_be_left_out(play, weights, critic, generator):
+    terms = play(small(weights=weights), image=images(4), text=TEXTS)
+    assert [[*terms[player]] for player in ("critic", "generator")] == [critic, generator]
+
+
+def test_the_options_of_games_apply(play):
+    model = small(
+        critic_norm="none", loss="relativistic", weights={"r1": 1.0}, augment=("flip",), noise=0.1, noise_until=9
+    )
+    assert set(play(model, image=images(4), text=TEXTS)["critic"]) == {"fake", "wrong", "r1"}
+    with pytest.raises(GenlitError, match=r"model\.pack is 2"):
+        small(pack=2)
+    with pytest.raises(GenlitError, match=r"penalty 'r1'"):
+        small(weights={"r1": 1.0})
+
+
+def test_text_is_obeyed_in_samples_and_captions_are_told():
+    model = small().eval()
+    assert set(model.captions(64)) == set(TEXTS)
+    assert model.captions(9)[:3] == model.captions(3)
+    torch.testing.assert_close(model.sample(5), model.illustrate(model.captions(5)))
+    torch.testing.assert_close(model.sample(3, text=TEXTS[0]), model.illustrate(TEXTS[:1] * 3))
+    torch.testing.assert_close(model.illustrate(TEXTS, seed=3), model.illustrate(TEXTS, seed=3, batch_size=3))
+    noto, fluent = (model.sample(2, text=text) for text in TEXTS[:2])
+    assert not torch.equal(noto, fluent)
+    with pytest.raises(GenlitError, match="knows no label"):
+        model.sample(2, label=1)
+
+
+def test_a_loaded_model_knows_its_words(tmp_path):
+    data = Emoji(size=8, batch_size=4)
+    model = Text2Image((3, 8, 8), **SMALL | {"words": 5000})
+    trainer = train(model, tmp_path, max_steps=2, data=data.require(model.needs))
+    assert len(model.vocabulary.words) > 3000
+    assert {"noto", "twemoji", "fluent"} < set(model.vocabulary.words)
+    assert model.vocabulary.examples[0] == data.captions("train")[0][0]
+    trainer.save_checkpoint(tmp_path / "it.ckpt")
+
+    again = Text2Image((3, 8, 8), **SMALL | {"words": 5000})
+    again.meet = None  # a resumed run meets no captions
+    fresh = Emoji(size=8, batch_size=4).require(model.needs)
+    quiet(tmp_path, 3).fit(again, fresh, ckpt_path=tmp_path / "it.ckpt", weights_only=True)
+    assert again.vocabulary.words == model.vocabulary.words
+    assert again.vocabulary.examples == model.vocabulary.examples
