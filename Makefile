@@ -11,7 +11,7 @@ IMAGES ?= test
 TO ?= b
 ARGS ?=
 
-.PHONY: help setup train smoke eval rank sample complete score translate features list doctor theory test lint bench bench-metrics resume-check clean
+.PHONY: help setup train smoke eval rank sample complete score translate puzzle features list doctor theory test lint bench bench-metrics resume-check clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ score: setup ## Score images and flag outliers: make score EXP=pixelcnn IMAGES=p
 
 translate: setup ## Translate your own images: make translate EXP=cyclegan IMAGES=photos TO=b.
 	$(BIN)/python -m genlit translate "$(RUN)" --images "$(IMAGES)" --to "$(TO)" $(ARGS)
+
+puzzle: setup ## Make images of patches of images: make puzzle EXP=puzzlegan IMAGES=test.
+	$(BIN)/python -m genlit puzzle "$(RUN)" --images "$(IMAGES)" $(ARGS)
 
 features: setup ## Write codes of held-out images as .npz, and probe them.
 	$(BIN)/python -m genlit features "$(RUN)" $(ARGS)
