@@ -42,7 +42,12 @@ FLAGS = [
 SMALL = {
     "DCGAN": ["--model.width=8", "--data.batch_size=16"],
     "ProgressiveGAN": ["--model.width=8", "--model.stage_images=100", "--data.batch_size={0: 8, 150: 4}"],
-    "CycleGAN": ["--model.width=4", "--model.blocks=1", "--model.critic_width=4"],
+    "CycleGAN": ["--model.width=4", "--model.blocks=1", "--model.critic_width=4", "--model.pool=5"],
+    "Pix2Pix": ["--model.width=4", "--model.critic_width=4"],
+    "StarGAN": ["--model.width=4", "--model.blocks=1", "--model.critic_width=4"],
+    "PuzzleGAN": ["--model.width=4", "--model.critic_width=4", "--data.batch_size=8"],
+    "Text2Image": ["--model.width=4", "--model.critic_width=4", "--data.batch_size=8"],
+    "StackGAN": ["--model.width=4", "--model.critic_width=4", "--data.batch_size=8"],
     "VAE": ["--model.hidden=[32]"],
 }
 

@@ -147,7 +147,8 @@ def _translation(
     images = rows[source][:count]
     output = model.translate(images, to=target)
     back = [model.translate(output, to=source)] if (target, source) in directions(model) else []
-    return side_by_side(images, output, *back, *[rows[target][:count]] * paired)
+    truth = [rows[target][:count]] if paired and target in rows else []
+    return side_by_side(images, output, *back, *truth)
 
 
 def matrix(model: Translates, rows: dict[str, Tensor], count: int) -> Image.Image:

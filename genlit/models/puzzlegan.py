@@ -15,6 +15,7 @@ from genlit.nn.convolutional import convolutional_trunk
 from genlit.nn.initial import normal
 from genlit.nn.norm import NORMS, NormName, still
 from genlit.nn.patches import PlacesName, covered, crops, rectangles, uniforms
+from genlit.nn.shapes import doublings
 
 
 class PuzzleGAN(GenerativeModel):
@@ -31,7 +32,8 @@ class PuzzleGAN(GenerativeModel):
     https://arxiv.org/abs/1703.10730; what the composites of x and x′ are is as in the authors' code.
 
     Departs from the paper: key patches lie where the image has much detail instead of where a detector finds objects;
-    convolutions are 4x4 instead of 5x5; the generator learns in every iteration.
+    convolutions are 4x4 instead of 5x5; the generator learns in every iteration; the weights of `spatial` and
+    `appearance` stay as they are unless `fade` says so. x′ is the next image of a process's micro-batch.
 
     Args:
         shape: (C, H, W), H = W = 4 · 2ᵏ with k ≥ 1.
@@ -76,7 +78,7 @@ class PuzzleGAN(GenerativeModel):
         self.require_counts(patches=patches, latent=latent, embedding=embedding, width=width, critic_width=critic_width)
         self.require("sides", self.sides, 0 < sides[0] <= sides[1] <= 1, "[short, long] with 0 < short <= long <= 1")
         self.require("fade", fade, fade >= 0, "at least 0")
-        widths = self._widths(width)
+        widths = [width << min(k, 3) for k in range(doublings(self.shape))]
         shared = [2 * wide for wide in widths]  # of a decoder's layer, with what stands beside it
         self.encoder = normal(Encoder(self.shape[0], widths, embedding, norm))
         self.placer = normal(Decoder(embedding, widths, widths, 1, nn.Sigmoid(), norm))
@@ -86,6 +88,8 @@ class PuzzleGAN(GenerativeModel):
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
         real = batch["image"]
+        if len(real) < 2 and self.training:
+            raise GenlitError("PuzzleGAN composes each image with another of its process: raise data.batch_size")
         patches, mask = self.cut_out(real, uniforms(self.shape, len(real), self.patches, real.device))
         fake, placed = self.paint(patches, torch.randn(len(real), self.latent, device=real.device))
         yield "critic", self.judging(real, fake.detach(), mask)
@@ -116,13 +120,13 @@ class PuzzleGAN(GenerativeModel):
         return image, mask
 
     def judging(self, real: Tensor, fake: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """The critic's losses: on images and detached fakes, and on composites of images and others."""
+        """The critic's losses: on images and detached fakes, and on composites of images and others, if there are."""
+        terms = {"adversarial": cross_entropy(self.critic(real), self.critic(fake))}
+        if len(real) < 2:
+            return terms
         other = real.roll(1, 0)
         swapped = [composite(real, other, mask), composite(other, real, mask)]
-        return {
-            "adversarial": cross_entropy(self.critic(real), self.critic(fake)),
-            "composites": sum(softplus(self.critic(images)).mean() for images in swapped),
-        }
+        return terms | {"composites": sum(softplus(self.critic(images)).mean() for images in swapped)}
 
     def weight(self, term: str) -> float:
         falls = self.fade and term in ("spatial", "appearance")
@@ -146,16 +150,6 @@ class PuzzleGAN(GenerativeModel):
         with self.evaluation():
             z = rows(lambda: torch.randn(BLOCK, self.latent), 0, len(patches), "assemble", seed)
             return self.paint(self.here(patches), self.here(z))
-
-    def _widths(self, width: int) -> list[int]:
-        """Channels from half the image's side down to 4x4."""
-        _, height, side = self.shape
-        halvings = (side // 4).bit_length() - 1
-        if height != side or halvings < 1 or side != 4 << halvings:
-            raise GenlitError(
-                f"PuzzleGAN paints square images of 8, 16, 32, 64, ... pixels, not {height}x{side}: choose --data.size"
-            )
-        return [width << min(k, 3) for k in range(halvings)]
 
 
 class Encoder(nn.Module):

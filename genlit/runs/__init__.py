@@ -1,7 +1,7 @@
 """Runs: where a training's outputs lie, what made them, and whether it may go on."""
 
 from genlit.runs.changes import MAY_CHANGE, check_same, differences
-from genlit.runs.folders import ROOT, create, every, lock, named, newest, reached, resolve, runs, unfinished
+from genlit.runs.folders import ROOT, create, every, folder_of, lock, named, newest, reached, resolve, runs, unfinished
 from genlit.runs.launch import check_launch, offered, primary, take
 from genlit.runs.names import slug
 from genlit.runs.provenance import record
@@ -14,6 +14,7 @@ __all__ = [
     "create",
     "differences",
     "every",
+    "folder_of",
     "lock",
     "named",
     "newest",

@@ -173,6 +173,11 @@ def _free_and_same(run: Path, new: dict[str, Any]) -> dict[str, Any] | None:
         return None
 
 
+def folder_of(checkpoint: Path) -> Path:
+    """The run folder of a checkpoint; where it lies alone, its own folder."""
+    return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
+
+
 def _meant(path: Path, root: Path) -> list[Path]:
     folder = path if path.is_dir() else root / path
     return [folder] if (folder / "checkpoints").is_dir() else runs(folder.parent, folder.name)

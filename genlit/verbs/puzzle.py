@@ -26,6 +26,8 @@ def puzzle(
 ) -> Path:
     """Cuts images to patches and writes them, where the model places them, and what it makes of them, as PNGs.
 
+    The composite is the result with the patches as they were.
+
     In puzzle.png there is a row for each image: its patches, the mask of their places as it is guessed and as it is,
     the result and the image.
 
@@ -50,9 +52,10 @@ def puzzle(
     patches, mask = model.cut(originals, seed=seed)
     results, places = model.assemble(patches, seed=seed)
     place = Path(out) if out else folder / "puzzle"
+    pasted = torch.where(mask > 0.5, originals, results)
     write(place / "puzzle.png", png(picture(patches, places, mask, results, originals)))
     roles = {f"patch-{k}": each for k, each in enumerate(patches.unbind(1))}
-    save(place, roles | {"mask": 2 * places - 1, "result": results, "original": originals})
+    save(place, roles | {"mask": 2 * places - 1, "result": results, "composite": pasted, "original": originals})
     print(place)
     return place
 

@@ -63,8 +63,7 @@ def sample(
     path = runs.resolve(run)
     model = watched(load(path, device=device, trust=trust))
     require(model, "sample", Samples, Translates)
-    run_folder = path.parent.parent if path.parent.name == "checkpoints" else path.parent
-    folder = Path(out) if out else run_folder / "samples"
+    folder = Path(out) if out else runs.folder_of(path) / "samples"
     if traverse is not None:
         values = None if classes is None else classes_of(classes, data_of(path))
         traversed(folder, model, traverse, count, seed, values)

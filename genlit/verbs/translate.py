@@ -1,6 +1,5 @@
 """`genlit translate`: a folder of one's own images in another domain."""
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +42,7 @@ def translate(
     model = load(path, device=device, trust=trust)
     require(model, "translate", Translates)
     origin = Path(images).expanduser()
-    folder = Path(out).expanduser() if out else path.parent.parent / "translations" / to
+    folder = Path(out).expanduser() if out else runs.folder_of(path) / "translations" / to
     if folder.resolve().is_relative_to(origin.resolve()):
         raise GenlitError(f"{folder} lies among the images that are translated: choose another folder with --out")
     paths, shown = Pictures(origin).paths, []
@@ -59,12 +58,11 @@ def translate(
 
 
 def names(paths: list[Path], origin: Path) -> list[Path]:
-    """The file of each translation: its picture's name below `origin`, with .png in place of the suffix where no other
-    then has the same name, and else behind it."""
+    """The file of each translation: its picture's name below `origin`, with .png in place of the suffix; behind the
+    suffix where two names would be one."""
     below = [path.relative_to(origin) for path in paths]
-    taken = Counter([PAGE, *(str(path.with_suffix(".png")) for path in below)])
-    alone = [taken[str(path.with_suffix(".png"))] == 1 for path in below]
-    return [path.with_suffix(".png") if own else Path(f"{path}.png") for path, own in zip(below, alone, strict=True)]
+    bare = [path.with_suffix(".png") for path in below]
+    return bare if len({Path(PAGE), *bare}) > len(bare) else [Path(f"{path}.png") for path in below]
 
 
 def picture(file: Path, channels: int) -> Tensor:

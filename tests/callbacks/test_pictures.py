@@ -84,6 +84,14 @@ def test_a_model_that_knows_one_way_is_not_asked_for_the_way_back(fit, model):
     assert shades(pictures["a-to-b"], 6, 2)[0] == [0, 255, 10, 1, 254, 11]
 
 
+def test_an_attribute_that_is_there_or_not_is_asked_for_of_any_image(fit, model):
+    class Smiles(type(model)):
+        domains, directions = ("smiling", "not-smiling"), (("image", "smiling"), ("image", "not-smiling"))
+
+    (pictures, _), *_ = fit(Pictures(every=20, count=16), model=Smiles()).logger.shown
+    assert {"image-to-smiling", "image-to-not-smiling"} <= {*pictures}
+
+
 def test_more_than_two_domains_are_a_matrix_of_every_input_in_every_domain(fit, model):
     class Shades(type(model)):
         domains, directions = ("dark", "grey", "light"), tuple(("image", to) for to in ("dark", "grey", "light"))

@@ -7,7 +7,7 @@ from PIL import Image
 from genlit.errors import GenlitError
 from tests.verbs.conftest import command
 
-ROLES = ("patch-0", "patch-1", "mask", "result", "original")
+ROLES = ("patch-0", "patch-1", "mask", "result", "composite", "original")
 
 
 def pixels(file):

@@ -1,10 +1,13 @@
 """What `genlit translate` makes of a folder."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from genlit import runs
 from genlit.data.images import pixels, read
 from genlit.errors import GenlitError
 from genlit.loading import load
@@ -42,16 +45,33 @@ def test_by_default_translations_go_to_the_runs_folder(trained_run, photos, caps
 
 def test_pictures_that_differ_in_their_suffix_alone_are_kept_apart(trained_run, tmp_path):
     (tmp_path / "in").mkdir()
-    for name in ("x.png", "x.jpg", "y.jpg", "side-by-side.jpg"):
+    for name in ("x.png", "x.jpg", "x.jpg.png", "y.jpg"):
         Image.new("RGB", (8, 8), "red").save(tmp_path / "in" / name)
     command("translate", trained_run("unpaired"), "--images", tmp_path / "in", "--to", "b", "--out", tmp_path / "out")
     assert written(tmp_path / "out") == [
-        "side-by-side.jpg.png",
         "side-by-side.png",
         "x.jpg.png",
+        "x.jpg.png.png",
         "x.png.png",
-        "y.png",
+        "y.jpg.png",
     ]
+
+
+def test_a_picture_that_is_called_like_the_page_is_kept_apart(trained_run, tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "in" / "side-by-side.jpg")
+    command("translate", trained_run("unpaired"), "--images", tmp_path / "in", "--to", "b", "--out", tmp_path / "out")
+    assert written(tmp_path / "out") == ["side-by-side.jpg.png", "side-by-side.png"]
+
+
+def test_translations_by_a_checkpoint_that_lies_alone_go_beside_it(trained_run, photos, tmp_path):
+    alone = tmp_path / "alone" / "x.ckpt"
+    alone.parent.mkdir()
+    checkpoint = runs.resolve(str(trained_run("unpaired")))
+    shutil.copy(checkpoint, alone)
+    shutil.copy(f"{checkpoint}.sha256", f"{alone}.sha256")
+    command("translate", alone, "--images", photos, "--to", "b")
+    assert (alone.parent / "translations" / "b" / "side-by-side.png").is_file()
 
 
 class Halver:

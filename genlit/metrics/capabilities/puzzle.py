@@ -26,6 +26,7 @@ def assemblies(
     is pooled over images: `psnr/inside` of the pixels that a patch showed and `psnr/outside` of the others, which may
     be easier, say where key patches leave the background. `psnr/shown` and `psnr/hidden` are of the same pixels, those
     that only one of two draws of patches covered: by the image made of that draw, and by that of the other.
+    `psnr-gain/inside` and `psnr-gain/shown` are what the first of each pair has above the second.
 
     Args:
         model: assembles images.
@@ -43,8 +44,11 @@ def assemblies(
     found, of = means.compute(), protocol(source, means.n, split)
     measures = {f"{name}/{of}": found[name] for name in ("mask-iou", "mask-iou-constant")}
     measures[f"mask-iou-ratio/{of}"] = found["mask-iou"] / found["mask-iou-constant"]
-    for where in ("inside", "outside", "shown", "hidden"):
-        measures[f"psnr/{where}.{of}"] = decibels(found[f"{where}-squares"], found[f"{where}-values"])
+    psnr = {w: decibels(found[f"{w}-squares"], found[f"{w}-values"]) for w in ("inside", "outside", "shown", "hidden")}
+    measures |= {f"psnr/{where}.{of}": value for where, value in psnr.items()}
+    for name, here, there in (("psnr-gain/inside", "inside", "outside"), ("psnr-gain/shown", "shown", "hidden")):
+        if None not in (psnr[here], psnr[there]):
+            measures[f"{name}.{of}"] = psnr[here] - psnr[there]
     return [Measure(name, value, means.n) for name, value in measures.items() if value is not None]
 
 

@@ -27,7 +27,8 @@ def paired_errors(model: Translates, source: Source | ByDomain, split: str) -> l
 
     E|G(a) − b| / 2 over images, channels and pixels of [-1, 1]; the name carries the number of pairs and the split. The
     ratio to the error of leaving the image as it is tells a translation (below 1) from nothing (1). `mae-colours` is
-    the error of an image whose colours alone are brought to the other domain's, see `Colours`.
+    the error of an image whose colours alone are brought to the other domain's, see `Colours`, and
+    `mae-colours-ratio` the ratio to that.
 
     Args:
         model: translates between the domains.
@@ -51,8 +52,9 @@ def paired_errors(model: Translates, source: Source | ByDomain, split: str) -> l
 
     values, n = per_image(measure, source, split, model.device)
     for direction in (f"{start}-to-{end}" for start, end in ways):
-        if untouched := values[f"mae-untranslated/{direction}"]:
-            values[f"mae-ratio/{direction}"] = values[f"mae/{direction}"] / untouched
+        for name, other in (("mae-ratio", "mae-untranslated"), ("mae-colours-ratio", "mae-colours")):
+            if error := values[f"{other}/{direction}"]:
+                values[f"{name}/{direction}"] = values[f"mae/{direction}"] / error
     return [Measure(f"{name}.n{n}.{split}", value, n) for name, value in values.items()]
 
 

@@ -87,7 +87,7 @@ def test_labels_of_a_source_are_domains_whose_rows_are_pairs(emoji):
     model, source = Styles(lambda images, to: images), Emoji(size=8, label="style").require(("image", "label"))
     table = named(paired_errors(model, by_domain(source, model.domains), "test"))
     expected = named(paired_errors(Translator(lambda images, to: images), emoji, "test"))
-    assert len(table) == 4 * 6
+    assert len(table) == 5 * 6
     assert table["mae/noto-to-twemoji.n199.test"] == expected["mae/a-to-b.n199.test"]
     assert table["mae-ratio/fluent-to-noto.n199.test"] == 1
 
