@@ -57,10 +57,11 @@ def stand_in(data, folder, needs):
     if data["name"] == "CelebA":
         names, values = data["attributes"], np.random.default_rng(1).integers(0, 2, (40, len(data["attributes"])))
         lines = [["file", *names], *([f"{index}.png", *row] for index, row in enumerate(values))]
-        (folder / "attributes.csv").write_text("\n".join(",".join(map(str, line)) for line in lines))
+        (folder / "faces").mkdir()
+        (folder / "faces" / "attributes.csv").write_text("\n".join(",".join(map(str, line)) for line in lines))
         for index, image in enumerate(noise):
-            Image.fromarray(image).resize((data["size"], data["size"])).save(folder / f"{index}.png")
-        return kept | {"name": "Folder", "path": str(folder)}
+            Image.fromarray(image).resize((data["size"], data["size"])).save(folder / "faces" / f"{index}.png")
+        return kept | {"name": "Folder", "path": str(folder / "faces")}
     if "text" in needs:
         return kept | {"name": "Folder", "path": str(captioned(noise, folder / "captioned")), "size": 32}
     if data["name"] == "StackedMNIST":

@@ -18,7 +18,7 @@ from genlit.errors import GenlitError
 
 SUFFIXES = {".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 SPLITS = ("train", "val", "test")
-BITS = {"0": 0.0, "-1": 0.0, "1": 1.0}
+BITS = {"0": 0.0, "-1": 0.0, "1": 1.0, "": -1.0}  # absent, absent (as CelebA writes it), there, unknown
 
 Listing = list[tuple[Path, str | None]]  # a picture and its class
 
@@ -33,8 +33,9 @@ class Folder(Source):
       and in training where `paired` says so.
 
     Beside them `attributes.csv` (file, then a column of 0 or -1 and 1 per attribute), and `captions.csv` (columns
-    file and caption) or `captions.jsonl` ({"file": ..., "caption": ... or "captions": [...]}). Without a test split
-    the last tenth by name, of each class, is the test split.
+    file and caption) or `captions.jsonl` ({"file": ..., "caption": ... or "captions": [...]}). A batch's `attributes`
+    are 1 (there), 0 (absent: 0 or -1 in the file) and -1 (unknown: an empty cell). Without a test split the last tenth
+    by name, of each class, is the test split.
 
     Args:
         path: the folder.
@@ -228,7 +229,9 @@ def _attributes(path: Path) -> tuple[list[str], dict[str, list[float]]]:
         raise GenlitError(f"{path} names no attribute: its first line must be file, then the attributes' names.")
     for number, (_, *values) in enumerate(lines, start=2):
         if len(values) != len(names) or not {value.strip() for value in values} <= set(BITS):
-            raise GenlitError(f"{path}, line {number}: {values} must be {len(names)} values, each 0 or -1 or 1.")
+            raise GenlitError(
+                f"{path}, line {number}: {values} must be {len(names)} values, each 0 or -1 or 1, or empty."
+            )
     return names, {file: [BITS[value.strip()] for value in values] for file, *values in lines}
 
 

@@ -37,7 +37,7 @@ class Contents:
 
     Args:
         splits: split -> streams -> columns: `image`, `a`, `b` uint8 or float32 (N, C, H, W), `label` int64 (N,),
-            `attributes` float32 (N, K) of 0 and 1, `text` a list of N strings.
+            `attributes` float32 (N, K) of 0, 1 and -1 for unknown, `text` a list of N strings.
         classes: name of each label.
         attributes: name of each attribute.
     """

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from genlit.errors import GenlitError
+from genlit.errors import known
 from genlit.losses.adversarial import LOSSES, LossName
 from genlit.model import Batch, GenerativeModel, Turn
 from genlit.nn.pool import ImagePool
+from genlit.nn.shapes import refuse_unsuited
 from genlit.nn.translation import patch_critic, translator
 
 
@@ -23,7 +24,8 @@ class CycleGAN(GenerativeModel):
     section 5.2 (identity), https://arxiv.org/abs/1703.10593.
 
     Departs from the paper: images that pass the same network together share a batch; instance normalisation keeps them
-    apart, so nothing but the speed changes.
+    apart, so nothing but the speed changes. There is no jitter: the authors resize images to 286 pixels and crop 256 at
+    random, and here they are mirrored only.
 
     Args:
         shape: (C, H, W); H and W multiples of 4 with the two default halvings.
@@ -60,7 +62,8 @@ class CycleGAN(GenerativeModel):
         self.require_counts(width=width, blocks=blocks, critic_width=critic_width, critic_layers=critic_layers)
         self.require("halvings", halvings, halvings >= 0, "at least 0")
         self.require("pool", pool, pool >= 0, "at least 0")
-        self._refuse_shape(halvings, critic_layers)
+        least = max(2 << halvings, 4 << critic_layers)  # residual blocks reflect: a map of 2x2 at least
+        refuse_unsuited("CycleGAN", self.shape, halvings, critic_layers, multiple=1 << halvings, least=least)
         self.loss, self.multiple = LOSSES[loss], 1 << halvings
         channels = self.shape[0]
         self.to_b, self.to_a = (translator(channels, channels, width, blocks, halvings) for _ in "ba")
@@ -98,8 +101,7 @@ class CycleGAN(GenerativeModel):
 
     def translate(self, images: Tensor, to: str) -> Tensor:
         """Images of the other domain, (B, C, H, W) in (−1, 1)."""
-        if to not in self.domains:
-            raise GenlitError(f"there is no domain '{to}' to translate to; choose one of {', '.join(self.domains)}")
+        known("to", [to], self.domains)
         with self.evaluation():
             return self.get_submodule(f"to_{to}")(self.here(images))
 
@@ -111,12 +113,3 @@ class CycleGAN(GenerativeModel):
         for slot, images in state.items():
             for name, kept in images.items():
                 self.pools[name].kept[slot] = kept
-
-    def _refuse_shape(self, halvings: int, critic_layers: int) -> None:
-        _, height, width = self.shape
-        if height % (1 << halvings) or width % (1 << halvings) or min(height, width) >> critic_layers < 4:
-            raise GenlitError(
-                f"CycleGAN: images of {height}x{width} pixels do not suit {halvings} halvings and {critic_layers} "
-                f"strided critic layers: both sides must be multiples of {1 << halvings} and at least "
-                f"{4 << critic_layers}; choose --data.size"
-            )

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from genlit.errors import GenlitError, known
+from genlit.errors import known
 from genlit.losses.adversarial import LOSSES, LossName
 from genlit.model import Batch, GenerativeModel, Turn
 from genlit.nn.initial import normal
 from genlit.nn.norm import InstanceNorm
+from genlit.nn.shapes import refuse_unsuited
 from genlit.nn.translation import patch_critic
 
 
@@ -25,7 +26,8 @@ class Pix2Pix(GenerativeModel):
 
     Departs from the paper: every layer normalises each image by itself, which is what BatchNorm by the batch at hand
     does at the paper's batch of 1, and has no learned scale; the innermost layer has no norm. `translate` leaves the
-    dropout out, where the paper keeps it, so that an image has one translation.
+    dropout out, where the paper keeps it, so that an image has one translation. There is no jitter: the authors resize
+    images to 286 pixels and crop 256 at random, and here they are mirrored only, both of a pair together.
 
     Args:
         shape: (C, H, W).
@@ -65,7 +67,9 @@ class Pix2Pix(GenerativeModel):
         self.require_counts(width=width, critic_width=critic_width, critic_layers=critic_layers)
         self.require("to", to, to in self.domains, "a or b")
         self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
-        self._refuse_shape(halvings, critic_layers)
+        multiple, least = 1 << max(halvings, 1), 4 << critic_layers
+        refuse_unsuited("Pix2Pix", self.shape, halvings, critic_layers, multiple=multiple, least=least)
+        self.require_counts(halvings=halvings)
         self.origin, self.target, self.multiple = "ab".replace(to, ""), to, 1 << halvings
         self.loss, channels = LOSSES[loss], self.shape[0]
         self.generator = normal(UNet(channels, width, halvings, dropout))
@@ -96,16 +100,6 @@ class Pix2Pix(GenerativeModel):
         known("to", [to], [self.target])
         with self.evaluation():
             return self.generator(self.here(images))
-
-    def _refuse_shape(self, halvings: int, critic_layers: int) -> None:
-        _, height, width = self.shape
-        multiple, least = 1 << max(halvings, 1), 4 << critic_layers
-        if halvings < 1 or height % multiple or width % multiple or min(height, width) < least:
-            raise GenlitError(
-                f"Pix2Pix: images of {height}x{width} pixels do not suit {halvings} halvings and {critic_layers} "
-                f"strided critic layers: both sides must be multiples of {multiple} and at least {least}; choose "
-                "--data.size"
-            )
 
 
 class UNet(nn.Module):

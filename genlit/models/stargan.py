@@ -1,16 +1,17 @@
 """StarGAN: one generator for translations between several domains."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise, permutations
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, interpolate, l1_loss, one_hot
 
-from genlit.errors import GenlitError, known
+from genlit.errors import known
 from genlit.losses.adversarial import LOSSES
 from genlit.losses.penalties import gradient_penalty
 from genlit.model import Batch, GenerativeModel, Turn
+from genlit.nn.shapes import refuse_unsuited
 from genlit.nn.translation import translator
 
 BINARY, NOT = "attributes", "not-"  # the column of binary labels; before the name of one that is to be absent
@@ -27,8 +28,10 @@ class StarGAN(GenerativeModel):
     Choi et al. 2018, "StarGAN: Unified Generative Adversarial Networks for Multi-Domain Image-to-Image Translation",
     eqs. 1 to 8, https://arxiv.org/abs/1711.09020. A label set is one of several names (cross-entropy), or several that
     are each there or not (binary cross-entropies, summed). With several sets, c is theirs side by side and a mask that
-    says which is known, the others being 0 (section 3.3): each image knows one, the others are −1 in its batch. Target
-    labels are those of the batch's images that know the same set, in a random order. Adam 1e-4, (.5, .999), batch 16.
+    says which is known, the others being 0 (section 3.3). Labels of −1 in a batch are unknown, and one of them makes
+    its set unknown. An image that knows several sets stands for one of them, drawn anew each time; one that knows none
+    is not classified. Target labels are those of the batch's images that know the same set, in a random order. Adam
+    1e-4, (.5, .999), batch 16.
 
     Departs from the paper: a batch may mix the sets. The generator is CycleGAN's without the norm of the first layer,
     over whose input an instance norm takes out all that maps constant in space say, zeros padded around them aside.
@@ -36,7 +39,8 @@ class StarGAN(GenerativeModel):
     Args:
         shape: (C, H, W); H and W multiples of 2 to the power of `halvings` and of `critic_layers`.
         labels: column of the batch to the names of its labels: `label` (int64, one of the names) or `attributes` (0 or
-            1 for each name).
+            1 for each name, or -1: unknown).
+        exclusive: groups of attributes of which an image has one at most; a translation to one clears the rest.
         width: channels of the generator's first layer.
         blocks: residual blocks of the generator.
         halvings: strided layers of the generator.
@@ -54,6 +58,7 @@ class StarGAN(GenerativeModel):
         shape: tuple[int, int, int],
         *,
         labels: dict[str, list[str]] = {"label": ["0", "1"]},  # noqa: B006 (never changed)
+        exclusive: list[list[str]] = [],  # noqa: B006 (never changed)
         width: int = 64,
         blocks: int = 6,
         halvings: int = 2,
@@ -69,8 +74,10 @@ class StarGAN(GenerativeModel):
         self.require("halvings", halvings, halvings >= 0, "at least 0")
         self.names = [name for names in labels.values() for name in names]
         self.require("labels", labels, len(self.names) == len({*self.names}) > 0, "names, each once")
-        self._refuse_shape(max(halvings, critic_layers))
-        self.labels, self.n_critic, self.multiple = dict(labels), n_critic, 1 << halvings
+        self._require_exclusive(exclusive, labels.get(BINARY, ()))
+        multiple, least = 1 << max(halvings, critic_layers), max(4, 2 << halvings)  # of what is reflected
+        refuse_unsuited("StarGAN", self.shape, halvings, critic_layers, multiple=multiple, least=least)
+        self.labels, self.exclusive, self.n_critic, self.multiple = dict(labels), exclusive, n_critic, 1 << halvings
         self.sizes, self.several = [len(names) for names in labels.values()], len(labels) > 1
         told = len(self.names) + len(labels) * self.several
         self.generator = Painter(self.shape[0], told, width, blocks, halvings)
@@ -107,32 +114,41 @@ class StarGAN(GenerativeModel):
     # Labels
 
     def described(self, batch: Batch) -> Tensor:
-        """c̃ of a batch's images, (B, labels) or, of several sets, (B, labels + sets): eq. 7."""
+        """c̃ of a batch's images: (B, labels), −1 where unknown; of several sets (B, labels + sets), eq. 7."""
         vectors = [self.vector(column, batch[column], len(names)) for column, names in self.labels.items()]
-        known = torch.stack([(vector >= 0).all(1) for vector in vectors], 1).to(batch["image"].dtype)
-        zeroed = [vector.clamp(min=0).to(known.dtype) for vector in vectors]
-        return torch.cat([*zeroed, known] if self.several else zeroed, 1)
+        whole, dtype = torch.stack([(vector >= 0).all(1) for vector in vectors], 1), batch["image"].dtype
+        if not self.several:
+            return vectors[0].where(whole, -1).to(dtype)
+        mask = self.one_of(whole).to(dtype)
+        return torch.cat([*(vector * of for vector, of in zip(vectors, mask.split(1, 1), strict=True)), mask], 1)
 
     def vector(self, column: str, given: Tensor, n: int) -> Tensor:
         """What a set's column says of each label, (B, n): 1, 0 or, where it is unknown, -1."""
-        return given if column == BINARY else one_hot(given.clamp(min=0), n) - (given < 0)[:, None].long() * 2
+        return given if column == BINARY else one_hot(given.clamp(min=0), n).where(given[:, None] >= 0, -1)
+
+    def one_of(self, whole: Tensor) -> Tensor:
+        """One of the sets that each image knows, at random, one-hot, (B, sets); of those that know none, 0."""
+        return one_hot((whole + torch.rand(whole.shape, device=whole.device)).argmax(1), whole.shape[1]) * whole
 
     def reordered(self, described: Tensor) -> Tensor:
-        """The same rows in a random order, each in the place of one that knows the same set."""
-        known = self.mask(described).argmax(1)
-        order = (known + torch.rand(len(known), device=known.device) / 2).argsort()
-        return torch.empty_like(described).index_copy(0, known.argsort(stable=True), described[order])
+        """The same rows in a random order, each in the place of one that knows the same set, or like it none."""
+        mask = self.mask(described)
+        sets = mask.argmax(1) + mask.sum(1)  # 0 for none
+        order = (sets + torch.rand(len(sets), device=sets.device) / 2).argsort()
+        return torch.empty_like(described).index_copy(0, sets.argsort(stable=True), described[order])
 
     def misread(self, said: Tensor, described: Tensor) -> Tensor:
         """−log D_cls(c|x) of the labels that are known, the mean over images, in nats."""
-        wanted, known, nats = described[:, : len(self.names)], self.mask(described), []
+        wanted, nats = described[:, : len(self.names)], []
         for column, logits, c in zip(self.labels, said.split(self.sizes, 1), wanted.split(self.sizes, 1), strict=True):
             nats.append(presences(logits, c) if column == BINARY else choice(logits, c))
-        return (torch.stack(nats, 1) * known).sum(1).mean()
+        return (torch.stack(nats, 1) * self.mask(described)).sum(1).mean()
 
     def mask(self, described: Tensor) -> Tensor:
-        """Which set each row's labels are of, one-hot, (B, sets)."""
-        return described[:, len(self.names) :] if self.several else described.new_ones(len(described), 1)
+        """Which set each row's labels are of, one-hot, (B, sets); 0 for none."""
+        if self.several:
+            return described[:, len(self.names) :]
+        return (described >= 0).all(1, keepdim=True).to(described.dtype)
 
     # Translation
 
@@ -154,7 +170,7 @@ class StarGAN(GenerativeModel):
         Args:
             images: of any size that the generator takes.
             to: a domain, or several attributes with commas between them ("Young,not-Male"). Attributes that are not
-                named stay as the critic sees them in the image.
+                named stay as the critic sees them in the image, or give way to one that excludes them.
 
         Raises:
             GenlitError: there is no such domain, or not together.
@@ -165,19 +181,31 @@ class StarGAN(GenerativeModel):
 
     def asked(self, images: Tensor, to: str) -> Tensor:
         """c̃ of a translation."""
+        wanted = self.wanted(to)
+        (column,) = (column for column, names in self.labels.items() if {*wanted} <= {*names})
+        described = self.kept(images, column)
+        for name, there in wanted.items():
+            described[:, self.names.index(name)] = float(there)
+        return described
+
+    def wanted(self, to: str) -> dict[str, bool]:
+        """Whether it is to be there, of each label that `to` names or excludes."""
         asked = [to] if to in self.domains else [name.strip() for name in to.split(",")]
         known("to", asked, self.domains)
-        bare = [name if name in self.names else name.removeprefix(NOT) for name in asked]
-        column, *others = {column for column, names in self.labels.items() if {*names} & {*bare}}
-        together = len(asked) == 1 or (column == BINARY and not others)
+        wanted = {name if name in self.names else name.removeprefix(NOT): name in self.names for name in asked}
+        together = len(asked) == 1 or {*wanted} <= {*self.labels.get(BINARY, ())}
         self.require_argument("to", to, together, "one name, or several attributes")
+        there = [sum(wanted.get(name, False) for name in group) for group in self.exclusive]
+        self.require_argument("to", to, max(there, default=0) <= 1, "attributes that do not exclude each other")
+        met = (group for group, number in zip(self.exclusive, there, strict=True) if number)
+        return {name: False for group in met for name in group} | wanted
+
+    def kept(self, images: Tensor, column: str) -> Tensor:
+        """c̃ of a set before it is asked for anything: attributes as the critic sees them, names unset."""
         described = images.new_zeros(len(images), len(self.names) + len(self.labels) * self.several)
         if column == BINARY:
-            start = self.names.index(self.labels[BINARY][0])
-            seen = self.seen(images)[:, start : start + len(self.labels[BINARY])]
-            described[:, start : start + seen.shape[1]] = (seen > 0).to(described.dtype)
-        for name, plain in zip(asked, bare, strict=True):
-            described[:, self.names.index(plain)] = float(name == plain)
+            places = [self.names.index(name) for name in self.labels[BINARY]]
+            described[:, places] = (self.seen(images)[:, places] > 0).to(described.dtype)
         if self.several:
             described[:, len(self.names) + [*self.labels].index(column)] = 1
         return described
@@ -191,13 +219,10 @@ class StarGAN(GenerativeModel):
     def compilable(self) -> list[nn.Module]:
         return [self.generator]
 
-    def _refuse_shape(self, halvings: int) -> None:
-        _, height, width = self.shape
-        if height % (1 << halvings) or width % (1 << halvings):
-            raise GenlitError(
-                f"StarGAN: images of {height}x{width} pixels do not suit {halvings} strided layers: both sides must be "
-                f"multiples of {1 << halvings}; choose --data.size or --model.critic_layers"
-            )
+    def _require_exclusive(self, exclusive: list[list[str]], attributes: Sequence[str]) -> None:
+        names = [name for group in exclusive for name in group]
+        valid = {*names} <= {*attributes} and len(names) == len({*names})
+        self.require("exclusive", exclusive, valid, "groups of names of labels.attributes, each name in one at most")
 
 
 class Painter(nn.Module):

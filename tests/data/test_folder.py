@@ -150,7 +150,14 @@ def test_attributes(path: Path):
     assert source.store.splits["train"][0]["attributes"].dtype == np.float32
 
 
-@pytest.mark.parametrize("line", ["000.png,2,0", "000.png,1", "000.png,,1"])
+def test_an_empty_cell_is_an_unknown_attribute(path: Path):
+    put(path, *numbered(4))
+    (path / "attributes.csv").write_text("file,odd,small\n000.png,-1,1\n001.png,,\n002.png,0, \n003.png,1,0\n")
+    source = folder(path, holdout=0).require(("attributes",))
+    assert source.store.splits["train"][0]["attributes"].tolist() == [[0, 1], [-1, -1], [0, -1]]
+
+
+@pytest.mark.parametrize("line", ["000.png,2,0", "000.png,1", "000.png,?,1"])
 def test_other_attributes_are_named_by_their_line(path: Path, line: str):
     put(path, *numbered(3))
     (path / "attributes.csv").write_text(f"file,odd,small\n001.png,0,1\n{line}\n")

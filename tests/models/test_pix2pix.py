@@ -81,6 +81,11 @@ def test_sizes_that_do_not_suit_are_refused(shape: tuple[int, int, int], options
         Pix2Pix(shape, width=2, critic_width=2, **options)
 
 
+def test_a_generator_without_a_halving_is_refused():
+    with pytest.raises(GenlitError, match=r"model.halvings is 0: it must be at least 1"):
+        Pix2Pix((3, 32, 32), width=2, critic_width=2, halvings=0)
+
+
 # The game
 
 

@@ -1,11 +1,16 @@
+from pathlib import Path
+
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, l1_loss
 
+from genlit.data import Folder
 from genlit.errors import GenlitError
 from genlit.losses.penalties import input_gradient
 from genlit.models import StarGAN
+from tests.games import trainer
 
 STYLES = {"label": ["red", "green", "blue"]}
 TWO_SETS = {"label": ["red", "green", "blue"], "attributes": ["framed", "tall"]}
@@ -54,6 +59,35 @@ def test_of_two_sets_the_unknown_one_is_zero_and_the_mask_says_which():
         [0, 0, 0, 1, 0, 0, 1],
         [0, 0, 0, 0, 1, 0, 1],
     ]
+
+
+def test_an_image_that_knows_several_sets_stands_for_one_of_them_at_random():
+    model, seen = small(labels=TWO_SETS), set()
+    batch = {"image": images(1), "label": torch.tensor([2]), "attributes": torch.tensor([[1.0, 0]])}
+    for seed in range(20):
+        torch.manual_seed(seed)
+        seen.add(tuple(model.described(batch)[0].tolist()))
+    assert seen == {(0, 0, 1, 0, 0, 1, 0), (0, 0, 0, 1, 0, 0, 1)}
+
+
+def test_one_unknown_label_makes_its_set_unknown():
+    attributes = torch.tensor([[-1.0, 1], [1, 0]])
+    batch = {"image": images(2), "label": torch.tensor([-1, -1]), "attributes": attributes}
+    assert small(labels=TWO_SETS).described(batch).tolist() == [[0] * 7, [0, 0, 0, 1, 0, 0, 1]]
+    assert small(labels={"attributes": ["a", "b"]}).described(batch).tolist() == [[-1, -1], [1, 0]]
+    assert small().described(batch).tolist() == [[-1, -1, -1]] * 2
+
+
+@pytest.mark.parametrize("labels", [TWO_SETS, {"attributes": ["framed", "tall"]}])
+def test_images_that_know_nothing_are_asked_for_nothing_and_not_classified(labels: dict[str, list[str]]):
+    model = small(labels=labels)
+    attributes = torch.tensor([[-1.0, -1], [0, 0], [-1, -1], [1, 0]])
+    described = model.described({"image": images(4), "label": torch.full((4,), -1), "attributes": attributes})
+    asked, said = model.reordered(described), torch.randn(4, len(model.names), dtype=torch.float64)
+    assert torch.equal(asked[::2], described[::2])
+    assert sorted(asked[1::2].tolist()) == sorted(described[1::2].tolist())
+    known = binary_cross_entropy_with_logits(said[1::2, -2:], attributes[1::2].double(), reduction="none").sum()
+    torch.testing.assert_close(model.misread(said, described), known / 4)
 
 
 def test_targets_are_the_batchs_labels_in_another_order_within_their_set():
@@ -184,6 +218,27 @@ def test_attributes_that_are_not_named_stay_as_the_critic_sees_them(monkeypatch)
     assert model.asked(images(2), "b, not-c").tolist() == [[1, 1, 0], [0, 1, 0]]
 
 
+def test_an_attribute_clears_those_that_it_excludes(monkeypatch):
+    model = small(labels={"attributes": ["black", "blond", "brown", "young"]}, exclusive=[["black", "blond", "brown"]])
+    monkeypatch.setattr(model, "seen", lambda images: torch.tensor([[2.0, -1, 3, 1]]).double())
+    for to, asked in {
+        "blond": [0, 1, 0, 1],
+        "not-black": [0, 0, 1, 1],
+        "not-young": [1, 0, 1, 0],
+        "not-young,black": [1, 0, 0, 0],
+        "not-brown,blond": [0, 1, 0, 1],
+    }.items():
+        assert model.asked(images(1), to).tolist() == [asked], to
+    with pytest.raises(GenlitError, match="to is black,blond: it must be attributes that do not exclude each other"):
+        model.translate(images(1), "black,blond")
+
+
+@pytest.mark.parametrize("exclusive", [[["a", "red"]], [["a", "b"], ["b"]], [["a", "a"]]])
+def test_groups_are_of_attributes_each_in_one_at_most(exclusive: list[list[str]]):
+    with pytest.raises(GenlitError, match=r"model.exclusive is .*: it must be groups of names of labels.attributes"):
+        small(labels=STYLES | {"attributes": ["a", "b"]}, exclusive=exclusive)
+
+
 def test_images_of_any_size_are_translated():
     model = small(labels={"attributes": ["a", "b"]})
     for size in ((8, 8), (12, 20), (30, 8)):
@@ -201,7 +256,9 @@ def test_what_is_no_domain_is_refused(to: str):
 @pytest.mark.parametrize(
     ("shape", "options", "said"),
     [
-        ((3, 12, 12), {"critic_layers": 3}, "12x12 pixels do not suit 3 strided layers"),
+        ((3, 12, 12), {"critic_layers": 3}, "12x12 pixels do not suit 2 halvings and 3 strided critic layers"),
+        ((3, 16, 16), {"halvings": 4}, "16x16 pixels do not suit 4 halvings .* and at least 32"),
+        ((3, 2, 2), {"halvings": 0}, "at least 4"),
         ((3, 8, 8), {"labels": {}}, "names, each once"),
         ((3, 8, 8), {"labels": {"label": ["a", "a"]}}, "names, each once"),
     ],
@@ -273,3 +330,30 @@ def test_two_sets_that_know_different_labels_are_learned_together():
         assert (colour_of(model.translate(held_out, name)) == index).double().mean() >= 0.95, name
     for name in ("framed", "not-framed"):
         assert (is_framed(model.translate(held_out, name)) == (name == "framed")).double().mean() >= 0.95, name
+
+
+@pytest.fixture
+def faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Twelve pictures in three class folders; the attributes of every other are unknown."""
+    monkeypatch.setenv("GENLIT_DATA", str(tmp_path / "stores"))
+    lines = ["file,framed,tall"]
+    for k in range(12):
+        path = tmp_path / "faces" / ["blue", "green", "red"][k % 3] / f"{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (20 * k, 0, 0)).save(path)
+        lines.append(f"{path.name},," if k % 2 else f"{path.name},1,0")
+    (tmp_path / "faces" / "attributes.csv").write_text("\n".join(lines))
+    return tmp_path / "faces"
+
+
+@pytest.mark.parametrize("labels", [{"label": ["blue", "green", "red"]}, {}])
+def test_it_trains_on_a_folder_whose_attributes_are_partly_unknown(labels: dict[str, list[str]], faces: Path):
+    labels = labels | {"attributes": ["framed", "tall"]}
+    source = Folder(str(faces), batch_size=8).require(("image", *labels))
+    unknown = (next(iter(source.loader("train")))["attributes"] < 0).all(1)
+    assert 0 < unknown.sum() < len(unknown)
+    sizes = {"width": 4, "blocks": 1, "halvings": 1, "critic_width": 4, "critic_layers": 2}
+    model, clock = StarGAN(source.shape, labels=labels, n_critic=1, **sizes), trainer(faces.parent, max_steps=2)
+    clock.fit(model, source)
+    assert clock.global_step == 2
+    assert all(parameter.isfinite().all() for parameter in model.parameters())

@@ -100,7 +100,7 @@ def test_margins_are_reflected_and_cut_off_again(side):
 @pytest.mark.parametrize(
     ("run", "to", "said"),
     [
-        ("unpaired", "zebra", "there is no domain 'zebra' to translate to; choose one of a, b"),
+        ("unpaired", "zebra", "to: unknown name 'zebra'; there are a, b"),
         ("pairs", "a", "to: unknown name 'a'; there are b"),
         ("styles", "twemogi", "to: unknown name 'twemogi'; did you mean 'twemoji'"),
         ("styles", "noto,fluent", "to is noto,fluent: it must be one name"),
