@@ -45,16 +45,24 @@ class Interpolates(Protocol):
 
 @runtime_checkable
 class Illustrates(Protocol):
-    """Draws an image of each caption, by a seed's draws; `captions` are those of its samples where no `text` is asked.
+    """Draws an image of each caption, by a seed's draws from the `start`-th on.
 
-    `sample` takes a `text`; of its `vocabulary` one can learn which words it does not know.
+    `captions` are those of its samples where no `text` is asked. `sample` takes a `text`; of its `vocabulary` one can
+    learn which words it does not know.
     """
 
     vocabulary: Any
 
     def captions(self, n: int, *, seed: int = 0) -> list[str]: ...
 
-    def illustrate(self, captions: list[str], *, seed: int = 0, batch_size: int = 64) -> Tensor: ...
+    def illustrate(self, captions: list[str], *, seed: int = 0, start: int = 0, batch_size: int = 64) -> Tensor: ...
+
+
+@runtime_checkable
+class Enlarges(Protocol):
+    """Paints over what an earlier stage painted of the same draws: `enlarged` gives that, at the full size."""
+
+    def enlarged(self, n: int, *, seed: int = 0, start: int = 0, batch_size: int = 64) -> Tensor: ...
 
 
 @runtime_checkable

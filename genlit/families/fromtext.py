@@ -1,6 +1,7 @@
 """Games whose images are made of captions."""
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -10,7 +11,7 @@ from genlit.families.adversarial import Adversarial
 from genlit.families.sampling import one_of
 from genlit.losses.matching import matching
 from genlit.model import Batch, Turn
-from genlit.nn.convolutional import convolutional_trunk
+from genlit.nn.convolutional import convolutional_generator, convolutional_trunk
 from genlit.nn.initial import normal
 from genlit.nn.norm import NORMS, NormName
 from genlit.nn.text import TextEncoder, Vocabulary, mismatched
@@ -27,6 +28,10 @@ class FromText(Adversarial):
     Reed et al. 2016, "Generative Adversarial Text to Image Synthesis", algorithm 1, https://arxiv.org/abs/1605.05396.
     Any adversarial pair takes the logarithms' place: the terms "fake" and "wrong", each weighted ½, are its critic's
     losses of (x, h) against (G(z, h), h) and against (x, ĥ). Weights of 1 and 0 leave the wrong texts out.
+
+    Wrong texts are those of a process's micro-batch: with `accumulate` and with more devices there are fewer to draw
+    from, and more batches in which a text is left without one. The critic sees real images, which have two texts, apart
+    from generated ones.
 
     A sample without a `text` is of one of the captions that the vocabulary keeps, drawn with it.
 
@@ -65,33 +70,32 @@ class FromText(Adversarial):
         self.require_counts(embedding=embedding, projected=projected)
         self.require("pack", self.pack, self.pack == 1, "1: the images of a pack would have several captions")
         self.vocabulary, self.text = Vocabulary(words), TextEncoder(words, embedding)
-        self.judge_by(Judge(self.shape, critic_width, embedding, projected, critic_norm))
+        self.judge_by(TextCritic(self.shape, critic_width, embedding, projected, critic_norm))
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
         real, text = batch["image"], self.read(batch["text"])
         plays = self.every(self.n_critic)
         fake = self.fakes(len(real), plays, text=text)
 
-        pairs = mismatched(batch["text"])
-        yield "critic", self.critic_terms(self.shown(real), self.shown(fake.detach()), text, pairs)
+        yield "critic", self.critic_terms(self.shown(real), self.shown(fake.detach()), text, batch["text"])
         self.after_critic()
 
         if plays:
             yield "generator", self.generator_terms(self.shown(fake), real, text=text)
 
     def critic_terms(
-        self, real: Tensor, fake: Tensor, text: Tensor, pairs: tuple[list[int], list[int]]
+        self, real: Tensor, fake: Tensor, text: Tensor, captions: list[str] | None = None
     ) -> dict[str, Tensor]:
-        """What the critic minimises, on `shown` images; `pairs` are rows of images, and rows of texts of others."""
-        rows, others = pairs
-        seen = self.critic.trunk(real)
-        r, f = self.critic.judge(seen, text), self.verdict(fake, text)
-        terms = {"fake": self.loss.critic(r, f)}
-        if rows and self.weights["wrong"]:
-            terms["wrong"] = self.loss.critic(r[rows], self.critic.judge(seen[rows], text[others]))
+        """What the critic minimises, on `shown` images; where captions of h are not given, no text is a wrong one."""
+        other = dict(zip(*mismatched(captions), strict=True)) if captions and self.weights["wrong"] else {}
+        wrong = [text[[other.get(row, row) for row in range(len(text))]]] if other else []
+        r, f = self.critic(real, text, *wrong), self.verdict(fake, text)
+        terms = {"fake": self.loss.critic(r[:, :1], f)}
+        if rows := [*other]:
+            terms["wrong"] = self.loss.critic(r[rows, :1], r[rows, 1:])
         if self.augmentation:
-            self.augmentation.watch(r)
-        return terms | self.penalties(real, fake, r, text=text)
+            self.augmentation.watch(r[:, :1])
+        return terms | self.penalties(real, fake, r[:, :1], text=text)
 
     def verdict(self, images: Tensor, text: Tensor) -> Tensor:
         return self.critic(images, text)
@@ -124,22 +128,30 @@ class FromText(Adversarial):
         """Codes from the prior and in a last column a uniform number for the caption, (n, K + 1)."""
         return torch.cat([self.prior(n, device), torch.rand(n, 1, device=device)], dim=1)
 
-    def decode(self, draws: Tensor, text: str | list[str] | None = None) -> Tensor:
-        """Images of draws; all of one text, or of one each, if given."""
-        captions = [text] * len(draws) if isinstance(text, str) else text or self._drawn(draws)
-        return self.generate(draws[:, :-1], self.read(captions))
+    def decode(self, draws: Tensor, text: str | None = None) -> Tensor:
+        """Images of draws; all of one text, if given.
+
+        Raises:
+            GenlitError: there are several texts.
+        """
+        one = text is None or isinstance(text, str)
+        self.require_argument("text", text, one, "one caption; `illustrate` draws an image of each of several")
+        return self._told(draws, self._drawn(draws) if text is None else [text] * len(draws))
 
     def captions(self, n: int, *, seed: int = 0) -> list[str]:
         """The captions of a seed's first samples where no text is given."""
         with self.evaluation():
             return self._drawn(self._draws(0, n, seed))
 
-    def illustrate(self, captions: list[str], *, seed: int = 0, batch_size: int = 64) -> Tensor:
-        """An image of each caption, (N, C, H, W), by the draws of a seed's first samples."""
+    def illustrate(self, captions: list[str], *, seed: int = 0, start: int = 0, batch_size: int = 64) -> Tensor:
+        """An image of each caption, (N, C, H, W), by the draws of a seed's samples from the `start`-th on."""
         with self.evaluation():
-            draws = self._draws(0, len(captions), seed).to(self.device, self.dtype)
+            draws = self._draws(start, start + len(captions), seed).to(self.device, self.dtype)
             starts = range(0, len(captions), batch_size)
-            return torch.cat([self.decode(*(x[i : i + batch_size] for x in (draws, captions))) for i in starts])
+            return torch.cat([self._told(*(x[i : i + batch_size] for x in (draws, captions))) for i in starts])
+
+    def _told(self, draws: Tensor, captions: list[str]) -> Tensor:
+        return self.generate(draws[:, :-1], self.read(captions))
 
     def _drawn(self, draws: Tensor) -> list[str]:
         examples = self.vocabulary.examples or [""]
@@ -151,31 +163,41 @@ class LearnsText(FromText):
 
     L_E = −½ E[log p(x|t) + log p(t|x)] over the images and the captions of a batch, see `matching`.
 
-    Departs from the paper: its encoder, a character network with a structured loss, is trained beforehand.
+    Departs from the paper: its encoder, a character network with a structured loss, is trained beforehand. The batch
+    whose pairs compete is a process's micro-batch, so `accumulate` and more devices make the task easier.
 
     Args:
         shape: (C, H, W), square of 4 · 2ᵏ pixels.
+        latent: number of codes, z ~ N(0, I).
+        width: channels of the generator next to the image.
+        embedding: D, length of h.
+        projected: numbers that each network reduces h to.
         vision_width: channels next to the image of the network that embeds images, DCGAN's critic.
         norm: its normalisation, and the generator's.
         text: options of FromText.
     """
 
+    reduces: ClassVar[type[nn.Module]]  # how the generator reduces h
     players = {"encoders": ["text", "vision"], "critic": ["critic"], "generator": ["generator"]}
     terms = FromText.terms | {"matching": 1.0}
-    averaged = ("generator", "text")
+    averaged = ("generator", "text", "vision")
 
     def __init__(
         self,
         shape: tuple[int, int, int],
         *,
+        latent: int = 100,
+        width: int = 64,
         embedding: int = 256,
+        projected: int = 128,
         vision_width: int = 32,
         norm: NormName = "batch",
         **text,
     ):
-        super().__init__(shape, embedding=embedding, **text)
+        super().__init__(shape, latent=latent, width=width, embedding=embedding, projected=projected, **text)
         self.require_counts(vision_width=vision_width)
         self.vision = vision(self.shape, vision_width, embedding, norm)
+        self.generator = TextGenerator(self.shape, self.reduces(embedding, projected), latent, projected, width, norm)
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
         texts = self.text(self.vocabulary.numbers(batch["text"]))
@@ -183,8 +205,55 @@ class LearnsText(FromText):
         yield from super().turns(batch)
 
 
-class Judge(nn.Module):
-    """The logit of images (B, C, H, W) and texts (B, D): h, projected, stands beside the features at 4x4, everywhere.
+class Projection(nn.Sequential):
+    """h, reduced: a linear map and LeakyReLU.
+
+    Args:
+        embedding: D.
+        projected: numbers that h is reduced to.
+    """
+
+    def __init__(self, embedding: int, projected: int):
+        super().__init__(nn.Linear(embedding, projected), nn.LeakyReLU(0.2, True))
+
+    def forward(self, text: Tensor, noise: Tensor | None = None) -> Tensor:
+        """(B, projected) of texts (B, D), whatever the noise."""
+        return super().forward(text)
+
+
+class TextGenerator(nn.Module):
+    """G(z, c): DCGAN's generator of z beside c, to which h is reduced.
+
+    Args:
+        shape: (C, H, W).
+        condition: c of h and of noise.
+        latent: numbers in z.
+        projected: numbers in c.
+        width: channels next to the image.
+        norm: the normalisation.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        condition: nn.Module,
+        latent: int,
+        projected: int,
+        width: int,
+        norm: NormName,
+    ):
+        super().__init__()
+        self.latent, self.condition = latent, condition
+        self.network = convolutional_generator(shape, latent + projected, width, norm)
+
+    def forward(self, noise: Tensor, text: Tensor) -> Tensor:
+        """Images of z, beside it the condition's noise if it takes any, and of texts."""
+        z, epsilon = noise[:, : self.latent], noise[:, self.latent :]
+        return self.network(torch.cat([z, self.condition(text, epsilon)], 1))
+
+
+class TextCritic(nn.Module):
+    """Logits of images (B, C, H, W) and texts (B, D): h, projected, stands beside the features at 4x4, everywhere.
 
     Args:
         shape: (C, H, W).
@@ -198,19 +267,18 @@ class Judge(nn.Module):
         super().__init__()
         trunk, features = convolutional_trunk(shape, width, norm)
         channels = features // 16
-        self.trunk = trunk[:-1]  # not flattened
-        self.project = nn.Sequential(nn.Linear(embedding, projected), nn.LeakyReLU(0.2, True))
+        self.trunk, self.project = trunk[:-1], Projection(embedding, projected)  # features that are not flattened
         joint = nn.Conv2d(channels + projected, channels, 1, bias=norm == "none")
         layers = [joint, NORMS[norm](channels), nn.LeakyReLU(0.2, True), nn.Conv2d(channels, 1, 4), nn.Flatten()]
         self.head = normal(nn.Sequential(*layers))
 
-    def forward(self, images: Tensor, text: Tensor) -> Tensor:
-        return self.judge(self.trunk(images), text)
+    def forward(self, images: Tensor, *texts: Tensor) -> Tensor:
+        """A column for each of the texts (B, D) that every image is judged with."""
+        seen = self.trunk(images)
+        return torch.cat([self.head(torch.cat([seen, self.everywhere(text)], 1)) for text in texts], 1)
 
-    def judge(self, seen: Tensor, text: Tensor) -> Tensor:
-        """The logit of the trunk's features and texts, (B, 1)."""
-        everywhere = self.project(text)[:, :, None, None].expand(-1, -1, 4, 4)
-        return self.head(torch.cat([seen, everywhere], 1))
+    def everywhere(self, text: Tensor) -> Tensor:
+        return self.project(text)[:, :, None, None].expand(-1, -1, 4, 4)
 
 
 def vision(shape: tuple[int, int, int], width: int, embedding: int, norm: NormName) -> nn.Sequential:

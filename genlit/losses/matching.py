@@ -10,7 +10,8 @@ def matching(texts: Tensor, images: Tensor, captions: list[str], temperature: fl
 
     van den Oord et al. 2018, eq. 4, https://arxiv.org/abs/1807.03748, in both directions as in Radford et al. 2021,
     figure 3, https://arxiv.org/abs/2103.00020. Of texts that are equal, another's image is no wrong answer and is left
-    out.
+    out. The wrong answers are the B − 1 others of one call; a model that trains on micro-batches or on several devices
+    has only its own micro-batch's.
 
     Args:
         texts: embeddings t, (B, D).

@@ -5,7 +5,7 @@ block, and the noise they are drawn from, do not depend on the number of process
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
@@ -123,10 +123,11 @@ class Drawn:
         model: draws them.
         n: how many.
         seed: of the row they are drawn from.
+        draw: what draws them; by default the model's `sample`.
     """
 
-    def __init__(self, model: Samples, n: int, seed: int):
-        self.model, self.n, self.seed = model, n, seed
+    def __init__(self, model: Samples, n: int, seed: int, draw: Callable[..., Tensor] | None = None):
+        self.draw, self.n, self.seed = draw or model.sample, n, seed
 
     def __len__(self) -> int:
         return self.n
@@ -134,7 +135,7 @@ class Drawn:
     def blocks(self) -> Iterator[Block]:
         """This process's blocks; whole ones are drawn, so that the rounding is the same for any n."""
         for positions in owned(self.n):
-            images = self.model.sample(BLOCK, seed=self.seed, start=int(positions[0]), batch_size=BLOCK)
+            images = self.draw(BLOCK, seed=self.seed, start=int(positions[0]), batch_size=BLOCK)
             yield to_uint8(images[: len(positions)].clamp(-1, 1)), positions  # a density's may lie beyond
 
 

@@ -1,29 +1,35 @@
 """StackGAN, stage II: a trained stage I's images, enlarged and corrected."""
 
+import logging
 from itertools import pairwise
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
+from genlit import runs
 from genlit.errors import GenlitError
-from genlit.families.fromtext import FromText
-from genlit.models.stackgan import Condition, Generator, StackGAN
+from genlit.families.fromtext import TextGenerator
+from genlit.models.stackgan import Augmented, AugmentsText, StackGAN
 from genlit.nn.initial import normal
 from genlit.nn.norm import NORMS, NormName
 from genlit.nn.residual import Residual
 
+log = logging.getLogger("genlit")
+
 HALVINGS = 2  # of stage I's images before the residual blocks
 
 
-class StackGANTwo(FromText):
+class StackGANTwo(AugmentsText):
     """The game of FromText over G(G₁(z, c₁), c), G₁ a StackGAN's generator, which stays as it is.
 
     L_G = −log D(G(s, c), h) + λ KL(N(μ(h), σ²(h)) ‖ N(0, I)), s = G₁(z, c₁), c = μ(h) + σ(h) ε with μ and σ of this
     stage's own; the divergence a mean over the numbers of c and over images, λ = 2.
 
     Zhang et al. 2017, "StackGAN", eqs. 5 and 6 and section 3.3, https://arxiv.org/abs/1612.03242. Stage I, its words
-    and its text encoder are read from a run when training begins; this model's checkpoints hold them.
+    and its text encoder are read from a run when training begins; this model's checkpoints hold them, and as `origin`
+    the path of the checkpoint that they came from.
 
     Departs from the paper: the reduction and λ are those of the authors' code; stage I normalises by its running
     statistics, as it does when it draws samples.
@@ -40,8 +46,6 @@ class StackGANTwo(FromText):
         norm: the normalisation of both generators.
         text: options of FromText; `words` as in stage I.
     """
-
-    terms = FromText.terms | {"kl": 2.0}
 
     def __init__(
         self,
@@ -62,7 +66,9 @@ class StackGANTwo(FromText):
         self.require("factor", factor, factor in (2, 4, 8, 16), "2, 4, 8 or 16")
         channels, height, side = self.shape
         self.run, self.small = stage_one, (channels, height // factor, side // factor)
-        self.stage_one = Generator(self.small, latent, width, embedding, projected, norm)
+        self.origin = ""  # the checkpoint of stage I
+        condition = Augmented(embedding, projected)
+        self.stage_one = TextGenerator(self.small, condition, latent, projected, width, norm)
         self.generator = Refiner(channels, factor, width, blocks, embedding, projected, norm)
         for frozen in (self.stage_one, self.text):
             frozen.requires_grad_(False).eval()
@@ -83,17 +89,20 @@ class StackGANTwo(FromText):
         self.require("stage_one", self.run, self.run is not None, "a run of StackGAN: --model.stage_one=stackgan")
         from genlit.loading import load  # which imports all models
 
-        first = load(self.run)
+        path = runs.resolve(self.run)
+        first = load(path)
         if not isinstance(first, StackGAN) or first.shape != self.small:
             found = f"{type(first).__name__} of images {first.shape}"
-            raise GenlitError(f"model.stage_one: {self.run} is a {found}; it must be a StackGAN of {self.small}")
+            raise GenlitError(f"model.stage_one: {path} is a {found}; it must be a StackGAN of {self.small}")
         try:
             self.stage_one.load_state_dict(first.generator.state_dict())
             self.text.load_state_dict(first.text.state_dict())
         except RuntimeError as error:
             sizes = "latent, width, words, embedding, projected and norm"
-            raise GenlitError(f"model.stage_one: {self.run} has other sizes; set model.{sizes} as there") from error
+            raise GenlitError(f"model.stage_one: {path} has other sizes; set model.{sizes} as there") from error
         self.vocabulary.set_extra_state(first.vocabulary.get_extra_state())
+        self.origin = str(path)
+        log.warning("stage I is %s", path)
 
     def prior(self, n: int, device: torch.device) -> Tensor:
         """z and ε of stage I, and ε of this one: (n, latent + 2 projected)."""
@@ -107,9 +116,18 @@ class StackGANTwo(FromText):
         """Stage I's images, (B, C, H / factor, W / factor)."""
         return self.stage_one(z[:, : -self.projected], text)
 
-    def generator_terms(self, fake: Tensor, real: Tensor, text: Tensor) -> dict[str, Tensor]:
-        kl = self.generator.condition(text).kl().mean()
-        return super().generator_terms(fake, real, text=text) | {"kl": kl}
+    def enlarged(self, n: int, *, seed: int = 0, start: int = 0, batch_size: int = 64) -> Tensor:
+        """Stage I's images of the draws and captions of `sample`, enlarged bilinearly, (n, C, H, W) in [-1, 1]."""
+        with self.evaluation():
+            parts = self._draws(start, start + n, seed).to(self.device, self.dtype).split(batch_size)
+            small = torch.cat([self.coarse(part[:, :-1], self.read(self._drawn(part))) for part in parts])
+            return interpolate(small, size=self.shape[1:], mode="bilinear").clamp(-1, 1)
+
+    def get_extra_state(self) -> str:
+        return self.origin
+
+    def set_extra_state(self, state: str) -> None:
+        self.origin = state
 
 
 class Refiner(nn.Module):
@@ -129,7 +147,7 @@ class Refiner(nn.Module):
         self, channels: int, factor: int, width: int, blocks: int, embedding: int, projected: int, norm: NormName
     ):
         super().__init__()
-        self.condition = Condition(embedding, projected)
+        self.condition = Augmented(embedding, projected)
         widths = [width << k for k in range(HALVINGS + 1)]
         wide, finest = widths[-1], [max(1, width >> k) for k in range(1, factor.bit_length())]
         downs = [layer for a, b in pairwise(widths) for layer in rectified(a, b, norm, halves=True)]
@@ -141,7 +159,7 @@ class Refiner(nn.Module):
         self.up = normal(nn.Sequential(*joint, *residuals, *ups, last, nn.Tanh()))
 
     def forward(self, images: Tensor, noise: Tensor, text: Tensor) -> Tensor:
-        seen, c = self.down(images), self.condition(text).at(noise)
+        seen, c = self.down(images), self.condition(text, noise)
         everywhere = c[:, :, None, None].expand(-1, -1, *seen.shape[2:])
         return self.up(torch.cat([seen, everywhere], 1))
 

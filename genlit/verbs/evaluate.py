@@ -11,6 +11,7 @@ from genlit.capabilities import (
     Classifies,
     Clusters,
     Encodes,
+    Enlarges,
     HasDensity,
     Illustrates,
     Reconstructs,
@@ -216,12 +217,17 @@ def _measured(measure: Callable[[], Iterable[Measure]], request: Request) -> lis
 
 
 def _of_samples(model: Samples, source: Source, request: Request, network: Extractor) -> list[Measure]:
-    """Fidelity of samples to a split."""
+    """Fidelity of samples to a split; the distance of what an earlier stage drew stands beside it."""
     real = Stored.of(source, request.split)
-    drawn = Drawn(model, request.n or len(real), request.seed)
+    n, seed, root = request.n or len(real), request.seed, source.root
+    drawn = Drawn(model, n, seed)
     metrics = request.metrics or allowed(network, len(drawn), len(real))
     seen = Stored.of(source, "train")
-    return compare(drawn, real, network, metrics, root=source.root, against=request.split, seen=seen)
+    measured = compare(drawn, real, network, metrics, root=root, against=request.split, seen=seen)
+    if isinstance(model, Enlarges) and "fid" in metrics:
+        coarse = Drawn(model, n, seed, model.enlarged)
+        measured += compare(coarse, real, network, ("fid",), root=root, against=f"stage-one.{request.split}")
+    return measured
 
 
 def _of_translations(model: Translates, source: Source, request: Request, network: Extractor) -> list[Measure]:

@@ -20,6 +20,7 @@ from genlit.models.pix2pix import Pix2Pix
 from genlit.models.progressivegan import ProgressiveGAN
 from genlit.models.puzzlegan import PuzzleGAN
 from genlit.models.stackgan import StackGAN
+from genlit.models.stackgantwo import StackGANTwo
 from genlit.models.stargan import StarGAN
 from genlit.models.text2image import Text2Image
 
@@ -73,6 +74,13 @@ def of_text(kind, **options):
     return model, Emoji(size=8, batch_size=8).require(model.needs)
 
 
+def stage_two(**options):
+    small = {"latent": 4, "width": 4, "critic_width": 4, "blocks": 1, "words": 500, "embedding": 8}
+    model = StackGANTwo((3, 16, 16), factor=2, norm="instance", critic_norm="instance", **small, **options)
+    model.vocabulary.learn(["face in noto style", "hand in fluent style"], [])  # as if a stage I had been met
+    return model, Emoji(size=16, batch_size=8).require(model.needs)
+
+
 def vae(**options):
     model = VAE((1, 8, 8), latent=3, hidden=(16,), **options)
     return model, Digits(size=8, batch_size=8, binarize="dynamic")
@@ -104,6 +112,7 @@ CASES = {
     "puzzlegan": puzzlegan,
     "text2image": lambda **o: of_text(Text2Image, **o),
     "stackgan": lambda **o: of_text(StackGAN, **o),
+    "stackgan-two": stage_two,
     "vae": vae,
     "counts": markovchain,
     "clipping": lambda **o: vae(clip=0.1, **o),

@@ -6,8 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from genlit.data import Emoji
+from genlit.engine.checkpoint import SafeIO, load
 from genlit.errors import GenlitError
 from genlit.losses.likelihood import gaussian_kl
 from genlit.models import StackGAN, StackGANTwo, Text2Image
@@ -29,6 +31,7 @@ def second(monkeypatch, trained: StackGAN | None = None, side: int = 16, **optio
     trained = (trained or first()).eval()
     torch.manual_seed(1)
     monkeypatch.setattr("genlit.loading.load", lambda run: trained)
+    monkeypatch.setattr("genlit.runs.resolve", lambda run: run)
     model = StackGANTwo((3, side, side), **{"stage_one": "stackgan", "factor": 2, "blocks": 1} | SIZES | options)
     model.meet(CAPTIONS)
     return model
@@ -64,8 +67,8 @@ def test_without_epsilon_a_text_has_one_image(monkeypatch):
         assert not torch.equal(*model.generate(noise, text))
         noise[:, model.latent :] = 0.0
         torch.testing.assert_close(*model.generate(noise, text))
-        normal = model.generator.condition(text)
-        assert torch.equal(normal.at(torch.zeros_like(normal.mean)), normal.mean)
+        condition, none = model.generator.condition, noise[:, -model.projected :]
+        assert torch.equal(condition(text, none), condition.normal(text).mean)
 
 
 def test_stage_two_sees_what_stage_one_draws(monkeypatch):
@@ -107,6 +110,40 @@ def test_a_checkpoint_of_stage_two_holds_stage_one(monkeypatch, tmp_path):
     again.load_state_dict(model.state_dict())
     assert again.vocabulary.words == model.vocabulary.words
     assert torch.equal(again.eval().sample(3), model.eval().sample(3))
+
+
+def test_stage_one_is_a_run_s_average_and_the_checkpoint_is_named(tmp_path, caplog):
+    trained, path = StackGAN((3, 8, 8), vision_width=4, **SIZES, ema=1e6, lr=0.1), tmp_path / "it-00000003.ckpt"
+    data = Emoji(size=8, batch_size=4).require(trained.needs)
+    train(trained, tmp_path, max_steps=3, data=data, plugins=[SafeIO()]).save_checkpoint(path)
+
+    model = StackGANTwo((3, 16, 16), stage_one=str(path), factor=2, blocks=1, **SIZES)
+    model.meet(data)
+    for mine, name in (("stage_one", "generator"), ("text", "text")):
+        average, live = (networks.get_submodule(name).state_dict() for networks in (trained.ema.networks, trained))
+        arrived = model.get_submodule(mine).state_dict()
+        assert all(torch.equal(arrived[key], value) for key, value in average.items())
+        assert not all(torch.equal(arrived[key], value) for key, value in live.items())
+    assert model.vocabulary.words == trained.vocabulary.words
+
+    assert f"stage I is {path}" in caplog.messages
+    SafeIO().save_checkpoint(model.state_dict(), tmp_path / "second.ckpt")
+    again = StackGANTwo(**model.hparams)
+    again.load_state_dict(load(tmp_path / "second.ckpt"))
+    assert again.origin == str(path)
+
+
+def test_stage_one_s_images_enlarged_are_those_that_stage_two_corrects(monkeypatch):
+    model, seen = second(monkeypatch).eval(), []
+    model.generator.register_forward_pre_hook(lambda module, inputs: seen.append(inputs))
+    model.sample(70, seed=3)
+    small, _, texts = (torch.cat(given)[:70] for given in zip(*seen, strict=True))
+    enlarged = model.enlarged(70, seed=3)
+    assert enlarged.shape == (70, 3, 16, 16)
+    torch.testing.assert_close(enlarged, interpolate(small, scale_factor=2, mode="bilinear"))
+    torch.testing.assert_close(texts, model.read(model.captions(70, seed=3)))
+    torch.testing.assert_close(model.enlarged(3, seed=3, start=66), enlarged[66:69])
+    assert enlarged.abs().max() <= 1
 
 
 def test_what_is_no_stage_one_is_refused(monkeypatch):

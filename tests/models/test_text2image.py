@@ -28,10 +28,10 @@ def images(n: int) -> Tensor:
     return torch.rand(n, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
-def verdicts(model: Text2Image, monkeypatch) -> list[tuple[Tensor, Tensor]]:
-    """The features and texts that the critic judges, call by call."""
-    seen, judge = [], model.critic.judge
-    monkeypatch.setattr(model.critic, "judge", lambda *given: seen.append(given) or judge(*given))
+def judged(model: Text2Image) -> list[tuple[Tensor, ...]]:
+    """The images that the critic judges and the texts with which it does, call by call."""
+    seen = []
+    model.critic.register_forward_pre_hook(lambda critic, given: seen.append(given))
     return seen
 
 
@@ -44,41 +44,73 @@ def test_the_terms_and_who_minimises_them(play):
     }
 
 
-def test_the_critic_s_loss_is_that_of_gan_cls(play, monkeypatch):
+def test_the_critic_s_loss_is_that_of_gan_cls(play):
     model = small(critic_norm="none").double()
-    seen = verdicts(model, monkeypatch)
+    seen = judged(model)
     critic = play(model, image=images(4).double(), text=TEXTS)["critic"]
-    real, fake, wrong = (model.critic.head(_joined(model, *given)) for given in seen[:3])
-    expected = -logsigmoid(real).mean() - (logsigmoid(-fake).mean() + logsigmoid(-wrong).mean()) / 2
+    (real, text, wrong), (fake, again) = seen[:2]
+    pairs = [logits(model, *pair) for pair in ((real, text), (fake, again), (real, wrong))]
+    expected = -logsigmoid(pairs[0]).mean() - (logsigmoid(-pairs[1]).mean() + logsigmoid(-pairs[2]).mean()) / 2
     torch.testing.assert_close(model.total("critic", critic), expected)
 
 
-def _joined(model: Text2Image, features: Tensor, text: Tensor) -> Tensor:
+def logits(model: Text2Image, images: Tensor, text: Tensor) -> Tensor:
     everywhere = model.critic.project(text)[:, :, None, None].expand(-1, -1, 4, 4)
-    return torch.cat([features, everywhere], 1)
+    return model.critic.head(torch.cat([model.critic.trunk(images), everywhere], 1))
 
 
-def test_wrong_texts_are_others_of_real_images(play, monkeypatch):
+def test_wrong_texts_are_others_of_real_images():
     model = small(critic_norm="none")
-    seen = verdicts(model, monkeypatch)
+    seen = judged(model)
     batch = {"image": images(4), "text": TEXTS}
     game = model.turns(batch)
     next(game)
     torch.manual_seed(1)
     next(game)
-    (real, text), (_, own), (again, wrong) = seen
+    (real, text, wrong), (_, own) = seen
+    assert torch.equal(real, batch["image"])
     assert torch.equal(text, own)
-    assert torch.equal(real, again)
     assert torch.equal(text, model.read(TEXTS))
     order = [(text == row).all(1).nonzero().item() for row in wrong]
     assert sorted(order) == [0, 1, 2, 3]
     assert all(place != row for row, place in enumerate(order))
 
 
-def test_equal_captions_are_no_wrong_texts(play, monkeypatch):
-    model = small(critic_norm="none")
-    assert "wrong" not in play(model, image=images(2), text=TEXTS[:1] * 2)["critic"]
-    assert "wrong" in play(model, image=images(3), text=[*TEXTS[:1] * 2, TEXTS[1]])["critic"]
+def test_a_critic_without_captions_knows_no_wrong_texts():
+    model = small()
+    assert set(model.critic_terms(images(4), images(4), model.read(TEXTS))) == {"fake"}
+
+
+def test_no_part_of_a_network_is_called_but_by_the_network(play):
+    model, entered, alone = small(), [], []
+    for network in (model.critic, model.generator):
+        network.register_forward_pre_hook(lambda network, given: entered.append(network))
+        network.register_forward_hook(lambda network, given, output: entered.remove(network))
+        for part in network.children():
+            part.register_forward_pre_hook(lambda part, given: None if entered else alone.append(part))
+    play(model, image=images(4), text=TEXTS)
+    assert alone == []
+
+
+def test_validation_averages_both_encoders():
+    model = small(ema=10)
+    model.configure_model()
+    live = {name: model.get_submodule(name) for name in ("text", "vision", "generator")}
+    with model.evaluation():
+        assert all(model.get_submodule(name) is not network for name, network in live.items())
+
+
+def test_equal_captions_are_no_wrong_texts(play):
+    model = small(critic_norm="none").double()
+    assert "wrong" not in play(model, image=images(2).double(), text=TEXTS[:1] * 2)["critic"]
+    seen = judged(model)
+    real, captions = images(3).double(), [*TEXTS[:1] * 2, TEXTS[1]]
+    wrong = play(model, image=real, text=captions)["critic"]["wrong"]
+    differ = [row for row in range(3) if not torch.equal(seen[0][1][row], seen[0][2][row])]
+    assert len(differ) == 2
+    assert 2 in differ
+    pairs = [logits(model, real[differ], texts[differ]) for texts in seen[0][1:]]
+    torch.testing.assert_close(wrong, model.loss.critic(*pairs))
 
 
 def test_the_game_reads_but_never_changes_the_text_encoder(play):
@@ -88,9 +120,9 @@ def test_the_game_reads_but_never_changes_the_text_encoder(play):
         assert any(slope is not None for slope in slopes) == (player == "encoders")
 
 
-def test_interpolated_texts_lie_half_way(play, monkeypatch):
+def test_interpolated_texts_lie_half_way(play):
     model = small(critic_norm="none")
-    seen = verdicts(model, monkeypatch)
+    seen = judged(model)
     play(model, image=images(4), text=TEXTS)
     text = model.read(TEXTS)
     torch.testing.assert_close(seen[-1][1], (text + text.roll(1, 0)) / 2)
@@ -130,6 +162,19 @@ def test_text_is_obeyed_in_samples_and_captions_are_told():
     assert not torch.equal(noto, fluent)
     with pytest.raises(GenlitError, match="knows no label"):
         model.sample(2, label=1)
+    with pytest.raises(GenlitError, match=r"text is \['a', 'b'\]: it must be one caption; `illustrate`"):
+        model.sample(2, text=["a", "b"])
+
+
+def test_captions_are_illustrated_by_the_draws_from_the_start_on():
+    model = small().eval()
+    texts = (TEXTS * 18)[:70]
+    whole = model.illustrate(texts, seed=3)
+    torch.testing.assert_close(model.illustrate(texts[66:], seed=3, start=66), whole[66:])
+    assert not torch.equal(model.illustrate(texts[:4], seed=3, start=64), whole[:4])
+    torch.testing.assert_close(
+        model.illustrate(TEXTS[:1] * 3, seed=3, start=5), model.sample(3, seed=3, start=5, text=TEXTS[0])
+    )
 
 
 def test_a_loaded_model_knows_its_words(tmp_path):

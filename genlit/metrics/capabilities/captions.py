@@ -95,7 +95,8 @@ def r_precision(model: Illustrates, source: Source, limit: int | None = None, se
     found = {kind: RPrecision(name, captions, embeddings, seed) for kind in ("r-precision", "r-precision-real")}
     for batch, positions in blocks(source, "train", n, model.device, seed):
         told = [captions[k % n] for k in positions.tolist()]
-        for metric, images in zip(found.values(), (model.illustrate(told, seed=seed), batch["image"]), strict=True):
+        drawn = model.illustrate(told, seed=seed, start=int(positions[0]))
+        for metric, images in zip(found.values(), (drawn, batch["image"]), strict=True):
             metric.update(judge.images(to_uint8(images.clamp(-1, 1))), positions)
     return [Measure(f"{kind}/{name}.n{n}.train", *metric.compute().values(), n) for kind, metric in found.items()]
 
@@ -121,7 +122,7 @@ def caption_accuracy(
     judge, n = reader(source, device), counted(source, split, None)
     metric = ConditionalAccuracy(judge.logits, source.classes)
     for batch, positions in blocks(source, split, n, model.device, seed):
-        drawn = model.illustrate(batch["text"], seed=seed + int(positions[0]))
+        drawn = model.illustrate(batch["text"], seed=seed, start=int(positions[0]))
         metric.update(drawn, batch["label"])
         metric.update_real(batch["image"], batch["label"])
     found, protocol = metric.compute(), f"{judge.name}.n{n}.{split}"

@@ -10,18 +10,19 @@ from genlit.metrics.capabilities.captions import caption_accuracy, matcher, r_pr
 
 
 class Painter:
-    """Paints the image whose caption it is told, or its twin in noto style."""
+    """Paints the image whose caption it is told, or its twin in noto style; notes by which draws it was asked to."""
 
     device = torch.device("cpu")
 
     def __init__(self, source: Emoji, obeys: bool = True):
-        self.images = {}
+        self.images, self.draws = {}, []
         for split in ("train", "test"):
             rows = source.first(9999, self.device, split)
             for index, (text, image) in enumerate(zip(rows["text"], rows["image"], strict=True)):
                 self.images[text] = image if obeys else rows["image"][index - index % 3]
 
-    def illustrate(self, texts: list[str], *, seed: int = 0) -> torch.Tensor:
+    def illustrate(self, texts: list[str], *, seed: int = 0, start: int = 0) -> torch.Tensor:
+        self.draws += [(seed, start + k) for k in range(len(texts))]
         return torch.stack([self.images[text] for text in texts])
 
 
@@ -33,16 +34,26 @@ def source():
 @pytest.fixture(scope="module", autouse=True)
 def hasty(hasty_lenet):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(captions.RECIPE, "images", 64 * 40)
+        patch.setitem(captions.RECIPE, "batch", 32)
+        patch.setitem(captions.RECIPE, "images", 32 * 240)
         yield
 
 
 def test_the_truth_scores_what_real_images_score(source):
-    found, real = r_precision(Painter(source), source, limit=300)
+    found, real = r_precision(Painter(source), source, limit=2000)
     assert found.name.startswith("r-precision/matching-test-")
     assert real.name == found.name.replace("r-precision", "r-precision-real", 1)
-    assert found.name.endswith(".n300.train")
-    assert found.value == real.value > 0
+    assert found.name.endswith(".n2000.train")
+    assert found.value == real.value > 5 / 100  # chance is 1/100
+
+
+def test_every_caption_has_draws_of_its_own(source):
+    painter = Painter(source)
+    r_precision(painter, source, limit=130, seed=3)
+    assert painter.draws == [(3, k) for k in range(192)]  # whole blocks
+    painter.draws.clear()
+    caption_accuracy(painter, source, "test", seed=3)
+    assert painter.draws == [(3, k) for k in range(597)]
 
 
 def test_the_style_word_is_missed_by_two_of_three(source):
