@@ -122,7 +122,7 @@ def test_an_unfinished_run_is_continued_and_a_finished_one_is_not(tmp_path):
 
 def test_resuming_with_another_configuration_is_refused_unless_told(tmp_path):
     train(tmp_path, "--trainer.max_steps=1")
-    with pytest.raises(GenlitError, match=r"model\.lr: 0\.0002 -> 0\.5"):
+    with pytest.raises(GenlitError, match=r"model\.lr: \(absent\) -> 0\.5"):
         train(tmp_path, "--trainer.max_steps=2", "--model.lr=0.5", "--resume")
     train(tmp_path, "--trainer.max_steps=2", "--resume")
     told = ["--model.lr=0.5", "--resume", "--override", "--trainer.log_every_n_steps=1"]

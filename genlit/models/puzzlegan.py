@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from genlit.errors import GenlitError
 from genlit.families.sampling import BLOCK, rows
 from genlit.losses.adversarial import cross_entropy, non_saturating
 from genlit.model import Batch, GenerativeModel, Turn
@@ -33,7 +32,8 @@ class PuzzleGAN(GenerativeModel):
 
     Departs from the paper: key patches lie where the image has much detail instead of where a detector finds objects;
     convolutions are 4x4 instead of 5x5; the generator learns in every iteration; the weights of `spatial` and
-    `appearance` stay as they are unless `fade` says so. x′ is the next image of a process's micro-batch.
+    `appearance` stay as they are unless `fade` says so. x′ is the next image of a process's micro-batch; one that
+    is alone there has no composites.
 
     Args:
         shape: (C, H, W), H = W = 4 · 2ᵏ with k ≥ 1.
@@ -88,8 +88,6 @@ class PuzzleGAN(GenerativeModel):
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
         real = batch["image"]
-        if len(real) < 2 and self.training:
-            raise GenlitError("PuzzleGAN composes each image with another of its process: raise data.batch_size")
         patches, mask = self.cut_out(real, uniforms(self.shape, len(real), self.patches, real.device))
         fake, placed = self.paint(patches, torch.randn(len(real), self.latent, device=real.device))
         yield "critic", self.judging(real, fake.detach(), mask)
