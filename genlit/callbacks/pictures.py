@@ -22,7 +22,7 @@ from genlit.capabilities import (
 from genlit.data import Source
 from genlit.data.domains import ByDomain, by_domain
 from genlit.errors import GenlitError
-from genlit.logging.media import captioned, log_pictures, puzzle, side_by_side, to_pil, traversal
+from genlit.logging.media import captioned, in_rows, log_pictures, puzzle, side_by_side, to_pil, traversal
 from genlit.logging.plane import POINT, density, field, scatter
 
 CODES = 1000  # points in a picture of codes
@@ -155,4 +155,4 @@ def matrix(model: Translates, rows: dict[str, Tensor], count: int) -> Image.Imag
     """Images in rows, as they are and then in every domain; about `count`, as many of each kind that it takes."""
     kinds = dict.fromkeys(kind for kind, _ in directions(model))
     images = torch.cat([rows[kind][: max(1, count // len(kinds))] for kind in kinds])
-    return traversal(torch.stack([images, *(model.translate(images, to=domain) for domain in model.domains)], 1))
+    return in_rows(images, *(model.translate(images, to=domain) for domain in model.domains))

@@ -1,6 +1,7 @@
 """Games between one generator and one critic, whatever their networks."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +91,8 @@ class Adversarial(FromPrior, GenerativeModel):
         plays = self.every(self.n_critic)
         fake = self.fakes(len(real), plays, **given)
 
-        yield "critic", self.critic_terms(self.shown(real), self.shown(fake.detach()), **given)
+        told = self.told(batch)
+        yield "critic", self.critic_terms(self.shown(real), self.shown(fake.detach()), **given, **told)
         self.after_critic()
 
         if plays:
@@ -109,6 +111,10 @@ class Adversarial(FromPrior, GenerativeModel):
 
     def condition(self, batch: Batch) -> dict[str, Tensor]:
         """What samples depend on besides z, by the names under which `generate` and `logits` take it."""
+        return {}
+
+    def told(self, batch: Batch) -> dict[str, Any]:
+        """What `critic_terms` takes besides, by name."""
         return {}
 
     def prior(self, n: int, device: torch.device) -> Tensor:

@@ -11,7 +11,7 @@ from genlit.families.adversarial import Adversarial
 from genlit.families.sampling import one_of
 from genlit.losses.matching import matching
 from genlit.model import Batch, Turn
-from genlit.nn.convolutional import convolutional_generator, convolutional_trunk
+from genlit.nn.convolutional import convolutional_encoder, convolutional_generator, convolutional_trunk
 from genlit.nn.initial import normal
 from genlit.nn.norm import NORMS, NormName
 from genlit.nn.text import TextEncoder, Vocabulary, mismatched
@@ -72,16 +72,11 @@ class FromText(Adversarial):
         self.vocabulary, self.text = Vocabulary(words), TextEncoder(words, embedding)
         self.judge_by(TextCritic(self.shape, critic_width, embedding, projected, critic_norm))
 
-    def turns(self, batch: Batch) -> Iterator[Turn]:
-        real, text = batch["image"], self.read(batch["text"])
-        plays = self.every(self.n_critic)
-        fake = self.fakes(len(real), plays, text=text)
+    def condition(self, batch: Batch) -> dict[str, Tensor]:
+        return {"text": self.read(batch["text"])}
 
-        yield "critic", self.critic_terms(self.shown(real), self.shown(fake.detach()), text, batch["text"])
-        self.after_critic()
-
-        if plays:
-            yield "generator", self.generator_terms(self.shown(fake), real, text=text)
+    def told(self, batch: Batch) -> dict[str, list[str]]:
+        return {"captions": batch["text"]}
 
     def critic_terms(
         self, real: Tensor, fake: Tensor, text: Tensor, captions: list[str] | None = None
@@ -196,7 +191,7 @@ class LearnsText(FromText):
     ):
         super().__init__(shape, latent=latent, width=width, embedding=embedding, projected=projected, **text)
         self.require_counts(vision_width=vision_width)
-        self.vision = vision(self.shape, vision_width, embedding, norm)
+        self.vision = convolutional_encoder(self.shape, vision_width, embedding, norm)
         self.generator = TextGenerator(self.shape, self.reduces(embedding, projected), latent, projected, width, norm)
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
@@ -279,9 +274,3 @@ class TextCritic(nn.Module):
 
     def everywhere(self, text: Tensor) -> Tensor:
         return self.project(text)[:, :, None, None].expand(-1, -1, 4, 4)
-
-
-def vision(shape: tuple[int, int, int], width: int, embedding: int, norm: NormName) -> nn.Sequential:
-    """(B, C, H, W) to (B, D): DCGAN's critic with another last layer."""
-    trunk, features = convolutional_trunk(shape, width, norm)
-    return nn.Sequential(*trunk, nn.Linear(features, embedding))

@@ -46,6 +46,15 @@ def side_by_side(*roles: Tensor) -> Image.Image:
     return to_pil(torch.stack(roles, dim=1).flatten(0, 1), columns=8 // len(roles) * len(roles))
 
 
+def in_rows(*roles: Tensor) -> Image.Image:
+    """Arranges the i-th images of every role in a row of their own.
+
+    Args:
+        roles: each (N, C, H, W) in [-1, 1].
+    """
+    return to_pil(torch.stack(roles, dim=1).flatten(0, 1), columns=len(roles))
+
+
 def captioned(images: Tensor, captions: list[str], columns: int = 8) -> Image.Image:
     """Arranges images in a grid, each with its caption under it; what does not fit is cut off.
 
@@ -91,13 +100,24 @@ def puzzle(patches: Tensor, places: Tensor, mask: Tensor, image: Tensor, origina
         original: likewise.
     """
     masks = ((2 * each - 1).expand_as(image) for each in (places, mask))
-    roles = [*patches.unbind(1), *masks, image, original]
-    return to_pil(torch.stack(roles, dim=1).flatten(0, 1), columns=len(roles))
+    return in_rows(*patches.unbind(1), *masks, image, original)
 
 
 def single(image: Tensor) -> Image.Image:
     """One image, (C, H, W) in [-1, 1], in its own size."""
     return to_pil_image(_uint8(image))
+
+
+def save_each(folder: Path, images: Tensor, role: str = "") -> None:
+    """Writes every image by itself in its own size, as `<number>.png`, or `<number>-<role>.png`.
+
+    Args:
+        folder: where to.
+        images: (N, C, H, W) in [-1, 1].
+        role: what they are, where a folder holds several sets.
+    """
+    for index, image in enumerate(images):
+        write(folder / (f"{index:05d}-{role}.png" if role else f"{index:05d}.png"), png(single(image)))
 
 
 def log_pictures(trainer: Trainer, pictures: dict[str, Image.Image], record: dict[str, float]) -> None:

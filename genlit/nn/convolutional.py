@@ -32,6 +32,14 @@ def convolutional_trunk(shape: tuple[int, int, int], width: int, norm: NormName 
     return normal(nn.Sequential(*layers, nn.Flatten())), 16 * widths[-1]
 
 
+def convolutional_encoder(
+    shape: tuple[int, int, int], width: int, outputs: int, norm: NormName = "batch"
+) -> nn.Sequential:
+    """(B, C, H, W) to (B, outputs): a linear map of the trunk's features."""
+    trunk, features = convolutional_trunk(shape, width, norm)
+    return nn.Sequential(*trunk, nn.Linear(features, outputs))
+
+
 def _widths(shape: tuple[int, int, int], width: int) -> list[int]:
     """Channels from the image's side to the 4x4 side."""
     return [width << k for k in range(doublings(shape))]

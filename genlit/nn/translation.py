@@ -2,22 +2,17 @@
 
 from itertools import pairwise
 
-from torch import Tensor, nn
+from torch import nn
 
 from genlit.nn.initial import normal
 from genlit.nn.norm import InstanceNorm
+from genlit.nn.residual import Residual
 
 
-class Residual(nn.Module):
+def residual(width: int) -> Residual:
     """x + f(x), f two reflected 3x3 convolutions: Zhu et al. 2017, appendix 7.2, Rk."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        first, second = ([nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), InstanceNorm(width)] for _ in range(2))
-        self.change = nn.Sequential(*first, nn.ReLU(True), *second)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.change(x)
+    first, second = ([nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), InstanceNorm(width)] for _ in range(2))
+    return Residual(nn.Identity(), *first, nn.ReLU(True), *second)
 
 
 def translator(
@@ -40,7 +35,7 @@ def translator(
     widths = [width << k for k in range(halvings + 1)]
     for narrow, wide in pairwise(widths):
         layers += [nn.Conv2d(narrow, wide, 3, stride=2, padding=1), InstanceNorm(wide), nn.ReLU(True)]
-    layers += [Residual(widths[-1]) for _ in range(blocks)]
+    layers += [residual(widths[-1]) for _ in range(blocks)]
     for wide, narrow in pairwise(reversed(widths)):
         up = nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1, output_padding=1)
         layers += [up, InstanceNorm(narrow), nn.ReLU(True)]

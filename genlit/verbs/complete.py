@@ -12,7 +12,7 @@ from genlit.data.images import pixels, read
 from genlit.engine.clock import derive
 from genlit.errors import GenlitError
 from genlit.files import write
-from genlit.logging.media import png, single, to_pil
+from genlit.logging.media import in_rows, png, save_each
 from genlit.verbs.trained import images_of, trained, watched
 
 GREY = 0.0  # between black, -1, and white, 1
@@ -103,9 +103,7 @@ def _middle(places: Tensor, n: int) -> Tensor:
 
 def save(place: Path, originals: Tensor, masked: Tensor, drawn: list[Tensor]) -> None:
     """Each image by itself, and each original, what is left of it and its completions in a row of completions.png."""
-    roles = {"original": originals, "masked": masked} | dict(enumerate(drawn))
+    roles = {"original": originals, "masked": masked} | {str(k): images for k, images in enumerate(drawn)}
     for role, images in roles.items():
-        for index, image in enumerate(images):
-            write(place / f"{index:05d}-{role}.png", png(single(image)))
-    rows = torch.stack(list(roles.values()), dim=1).flatten(0, 1)
-    write(place / "completions.png", png(to_pil(rows, columns=len(roles))))
+        save_each(place, images, role)
+    write(place / "completions.png", png(in_rows(*roles.values())))

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from genlit.capabilities import Assembles, require
 from genlit.errors import GenlitError
 from genlit.files import write
-from genlit.logging.media import png, single
+from genlit.logging.media import png, save_each
 from genlit.logging.media import puzzle as picture
 from genlit.verbs.trained import images_of, trained
 
@@ -55,13 +54,8 @@ def puzzle(
     pasted = torch.where(mask > 0.5, originals, results)
     write(place / "puzzle.png", png(picture(patches, places, mask, results, originals)))
     roles = {f"patch-{k}": each for k, each in enumerate(patches.unbind(1))}
-    save(place, roles | {"mask": 2 * places - 1, "result": results, "composite": pasted, "original": originals})
+    roles |= {"mask": 2 * places - 1, "result": results, "composite": pasted, "original": originals}
+    for role, made in roles.items():
+        save_each(place, made, role)
     print(place)
     return place
-
-
-def save(place: Path, roles: dict[str, Tensor]) -> None:
-    """Each image of each role by itself, as `<number>-<role>.png`."""
-    for role, images in roles.items():
-        for index, image in enumerate(images):
-            write(place / f"{index:05d}-{role}.png", png(single(image)))

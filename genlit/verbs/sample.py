@@ -14,7 +14,7 @@ from genlit.data.domains import by_domain
 from genlit.errors import GenlitError
 from genlit.files import write
 from genlit.loading import load
-from genlit.logging.media import captioned, png, side_by_side, single, to_pil, traversal
+from genlit.logging.media import captioned, png, save_each, side_by_side, to_pil, traversal
 from genlit.logging.plane import POINT, density
 from genlit.model import GenerativeModel
 from genlit.verbs.trained import data_of, watched
@@ -155,8 +155,7 @@ def understood(text: str, model: GenerativeModel) -> str:
 
 def save(folder: Path, images: Tensor, captions: list[str] | None = None) -> None:
     """One PNG an image in its own size, and all of them in grid.png, with their captions if they have any."""
-    for index, image in enumerate(images):
-        write(folder / f"{index:05d}.png", png(single(image)))
+    save_each(folder, images)
     write(folder / "grid.png", png(captioned(images, captions) if captions else to_pil(images)))
 
 

@@ -309,7 +309,7 @@ def trained(labels: dict, batch, iterations: int) -> StarGAN:
 
 def test_translations_have_the_colour_that_is_asked_for():
     x, colour, _ = blocks(1000, seed=0)
-    model = trained(STYLES, lambda rows: {"image": x[rows], "label": colour[rows]}, iterations=200)
+    model = trained(STYLES, lambda rows: {"image": x[rows], "label": colour[rows]}, iterations=300)
     held_out = blocks(90, seed=1)[0]
     for index, name in enumerate(STYLES["label"]):
         assert (colour_of(model.translate(held_out, name)) == index).double().mean() >= 0.95, name
@@ -324,7 +324,7 @@ def test_two_sets_that_know_different_labels_are_learned_together():
         attributes = torch.where(first, -1, framed[rows]).float()[:, None]
         return {"image": x[rows], "label": torch.where(first, colour[rows], -1), "attributes": attributes}
 
-    model = trained(STYLES | {"attributes": ["framed"]}, batch, iterations=250)
+    model = trained(STYLES | {"attributes": ["framed"]}, batch, iterations=300)
     held_out = blocks(90, seed=1)[0]
     for index, name in enumerate(STYLES["label"]):
         assert (colour_of(model.translate(held_out, name)) == index).double().mean() >= 0.95, name

@@ -21,10 +21,10 @@ from genlit.metrics.extractors.resize import antialias
 from genlit.metrics.images import fingerprint, to_uint8
 from genlit.metrics.keep import held, keep, kept
 from genlit.metrics.measure import Measure
-from genlit.nn.convolutional import convolutional_trunk
+from genlit.nn.convolutional import convolutional_encoder
 from genlit.nn.text import TextEncoder, Vocabulary
 
-RECIPE = {"version": 1, "images": 38_400, "batch": 64, "rate": 1e-3, "forgotten": 0.3, "shift": 2, "seed": 0}
+RECIPE = {"version": 2, "images": 38_400, "batch": 64, "rate": 1e-3, "forgotten": 0.3, "shift": 2, "seed": 0}
 SIDE, WIDTH, EMBEDDING, WORDS = 32, 32, 128, 10_000
 
 
@@ -37,9 +37,8 @@ class Matcher(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        trunk, features = convolutional_trunk((channels, SIDE, SIDE), WIDTH)
         self.vocabulary, self.text = Vocabulary(WORDS), TextEncoder(WORDS, EMBEDDING)
-        self.vision = nn.Sequential(*trunk, nn.Linear(features, EMBEDDING))
+        self.vision = convolutional_encoder((channels, SIDE, SIDE), WIDTH, EMBEDDING)
 
     def fixed(self) -> "Matcher":
         """Becomes a judge: fixed, and named by its weights."""
