@@ -1,8 +1,10 @@
 """Decoded data sets are shared by all tests of a session, in every process."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from torch import Tensor
 
 from genlit.engine.clock import Batches
@@ -46,3 +48,25 @@ def play():
         return dict(model.turns(batch))
 
     return played
+
+
+@pytest.fixture
+def sentence_encoder(tmp_path) -> Path:
+    """The folder of a sentence encoder of random weights that knows a few words."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "the", "car", "red", "blue", "moon", "in", "style"]
+    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    network, folder = tmp_path / "bert", tmp_path / "encoder"
+    network.mkdir()
+    (network / "vocab.txt").write_text("\n".join(words))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        BertModel(BertConfig(vocab_size=len(words), **small)).save_pretrained(network)
+    BertTokenizerFast(str(network / "vocab.txt")).save_pretrained(network)
+    transformer = Transformer(str(network))
+    pooling = Pooling(transformer.get_embedding_dimension())
+    SentenceTransformer(modules=[transformer, pooling], device="cpu").save(str(folder))
+    return folder

@@ -14,6 +14,7 @@ from genlit.model import Batch, Turn
 from genlit.nn.convolutional import convolutional_encoder, convolutional_generator, convolutional_trunk
 from genlit.nn.initial import normal
 from genlit.nn.norm import NORMS, NormName
+from genlit.nn.sentences import SentenceEncoder, Sentences
 from genlit.nn.text import TextEncoder, Vocabulary, mismatched
 
 EXAMPLES = 1000  # captions, at most, that samples are drawn of where none is given
@@ -41,6 +42,8 @@ class FromText(Adversarial):
         width: channels of the generator next to the image; they double with every halving of the resolution.
         critic_width: those of the critic.
         words: how many are known: the most frequent in the training captions.
+        encoder: a pretrained sentence encoder (see Sentences) that reads captions in the place of a small transformer
+            over words: the folder of a sentence-transformers model, or its name on the hub; None learns from zero.
         embedding: D, length of h.
         projected: numbers that each network reduces h to.
         critic_norm: the critic's normalisation.
@@ -58,6 +61,7 @@ class FromText(Adversarial):
         width: int = 64,
         critic_width: int = 64,
         words: int = 10_000,
+        encoder: str | None = None,
         embedding: int = 256,
         projected: int = 128,
         critic_norm: NormName = "batch",
@@ -69,7 +73,8 @@ class FromText(Adversarial):
         self.require_counts(latent=latent, width=width, critic_width=critic_width, words=words)
         self.require_counts(embedding=embedding, projected=projected)
         self.require("pack", self.pack, self.pack == 1, "1: the images of a pack would have several captions")
-        self.vocabulary, self.text = Vocabulary(words), TextEncoder(words, embedding)
+        self.vocabulary = Sentences(encoder) if encoder else Vocabulary(words)
+        self.text = SentenceEncoder(self.vocabulary.width, embedding) if encoder else TextEncoder(words, embedding)
         self.judge_by(TextCritic(self.shape, critic_width, embedding, projected, critic_norm))
 
     def condition(self, batch: Batch) -> dict[str, Tensor]:
@@ -108,8 +113,9 @@ class FromText(Adversarial):
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
-        if not self.vocabulary.words:  # a checkpoint has brought its own
+        if not self.vocabulary.examples:  # a checkpoint has brought its own
             self.meet(self.trainer.datamodule)
+        self.vocabulary.expect(line for lines in self.trainer.datamodule.captions("train") for line in lines)
 
     def meet(self, source: LightningDataModule) -> None:
         """Learns the words of the training captions, and keeps some of them."""

@@ -9,10 +9,10 @@ import torch
 
 from genlit.engine.processes import agreed, broadcast, rank
 from genlit.errors import GenlitError
+from genlit.keep import held, keep, kept
 from genlit.metrics.distances.frechet import Moments
 from genlit.metrics.distances.neighbours import K_DENSITY, radii
 from genlit.metrics.extractors.base import Extractor
-from genlit.metrics.keep import held, keep, kept
 from genlit.metrics.sets import ImageSet, Pictures, Stored, read_npz
 from genlit.metrics.statistics import Collector, Summary
 

@@ -44,7 +44,7 @@ class StackGANTwo(AugmentsText):
         embedding: D, length of h.
         projected: numbers in c₁ and in c.
         norm: the normalisation of both generators.
-        text: options of FromText; `words` as in stage I.
+        text: options of FromText; `words` and `encoder` as in stage I.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class StackGANTwo(AugmentsText):
             self.stage_one.load_state_dict(first.generator.state_dict())
             self.text.load_state_dict(first.text.state_dict())
         except RuntimeError as error:
-            sizes = "latent, width, words, embedding, projected and norm"
+            sizes = "latent, width, words, encoder, embedding, projected and norm"
             raise GenlitError(f"model.stage_one: {path} has other sizes; set model.{sizes} as there") from error
         self.vocabulary.set_extra_state(first.vocabulary.get_extra_state())
         self.origin = str(path)

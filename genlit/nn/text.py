@@ -36,6 +36,9 @@ class Vocabulary(nn.Module):
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
         self.set_extra_state({"words": ranked[: self.size], "examples": examples})
 
+    def expect(self, captions: Iterable[str]) -> None:
+        """Prepares for captions that will be asked for; words need no preparation."""
+
     def numbers(self, captions: Iterable[str]) -> list[list[int]]:
         """The numbers of each caption's words; an unknown word has none and is left out."""
         return [[self.places[word] for word in words_of(caption) if word in self.places] for caption in captions]
@@ -81,8 +84,12 @@ class TextEncoder(nn.Module):
         silent = read < 0
         x = self.words(read.clamp(min=0)) + self.places.weight[: read.shape[1]]
         x = self.layers(x, src_key_padding_mask=silent).masked_fill(silent[:, :, None], 0)
-        f = self.last(x.sum(1) / (~silent).sum(1, keepdim=True))
-        return normalize(f) * f.shape[1] ** 0.5
+        return scaled(self.last(x.sum(1) / (~silent).sum(1, keepdim=True)))
+
+
+def scaled(f: Tensor) -> Tensor:
+    """√D f / ‖f‖ of rows, (B, D): every number is about 1 in size."""
+    return normalize(f) * f.shape[1] ** 0.5
 
 
 def mismatched(captions: list[str]) -> tuple[list[int], list[int]]:

@@ -217,7 +217,7 @@ def _measured(measure: Callable[[], Iterable[Measure]], request: Request) -> lis
 
 
 def _of_samples(model: Samples, source: Source, request: Request, network: Extractor) -> list[Measure]:
-    """Fidelity of samples to a split; the distance of what an earlier stage drew stands beside it."""
+    """Fidelity of samples to a split; the distance of what an earlier stage drew, and their ratio, stand beside it."""
     real = Stored.of(source, request.split)
     n, seed, root = request.n or len(real), request.seed, source.root
     drawn = Drawn(model, n, seed)
@@ -226,7 +226,10 @@ def _of_samples(model: Samples, source: Source, request: Request, network: Extra
     measured = compare(drawn, real, network, metrics, root=root, against=request.split, seen=seen)
     if isinstance(model, Enlarges) and "fid" in metrics:
         coarse = Drawn(model, n, seed, model.enlarged)
-        measured += compare(coarse, real, network, ("fid",), root=root, against=f"stage-one.{request.split}")
+        (far,) = compare(coarse, real, network, ("fid",), root=root, against=f"stage-one.{request.split}")
+        name = far.name.replace("stage-one.", "")
+        (near,) = (row for row in measured if row.name == name)
+        measured += [far, Measure(f"stage-one-ratio/{name.replace('/', '-')}", near.value / far.value, far.n)]
     return measured
 
 

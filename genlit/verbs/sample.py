@@ -17,6 +17,7 @@ from genlit.loading import load
 from genlit.logging.media import captioned, png, save_each, side_by_side, to_pil, traversal
 from genlit.logging.plane import POINT, density
 from genlit.model import GenerativeModel
+from genlit.nn.text import words_of
 from genlit.verbs.trained import data_of, watched
 
 log = logging.getLogger("genlit")
@@ -146,9 +147,10 @@ def understood(text: str, model: GenerativeModel) -> str:
     """
     if not isinstance(model, Illustrates):
         return text  # which the model refuses itself
-    if not any(model.vocabulary.numbers([text])):
+    unknown = model.vocabulary.unknown(text)
+    if len(unknown) == len(words_of(text)):
         raise GenlitError(f"--text: no caption in training had a word of '{text}'; choose others")
-    if unknown := model.vocabulary.unknown(text):
+    if unknown:
         log.warning("--text: words that no caption in training had are left out: %s", ", ".join(unknown))
     return text
 

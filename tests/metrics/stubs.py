@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from genlit.metrics.extractors.base import Extractor, Features, digest_of
+from genlit.keep import digest_of
+from genlit.metrics.extractors.base import Extractor, Features
 from genlit.metrics.images import as_rgb
 from genlit.metrics.sets import Stored
 

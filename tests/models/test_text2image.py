@@ -1,13 +1,15 @@
 """Text2Image: who sees which text, and what is done with it."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from genlit.data import Emoji
+from genlit.data import Emoji, Folder
 from genlit.errors import GenlitError
 from genlit.models import Text2Image
 from tests.games import train
@@ -192,3 +194,24 @@ def test_a_loaded_model_knows_its_words(tmp_path):
     quiet(tmp_path, 3).fit(again, fresh, ckpt_path=tmp_path / "it.ckpt", weights_only=True)
     assert again.vocabulary.words == model.vocabulary.words
     assert again.vocabulary.examples == model.vocabulary.examples
+
+
+def test_a_sentence_encoder_reads_captions_in_the_words_place(sentence_encoder: Path, tmp_path: Path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for k in range(8):
+        Image.new("RGB", (8, 8), (30 * k, 0, 0)).save(photos / f"{k}.png")
+    lines = [f"{k}.png,a {'red' if k % 2 else 'blue'} car" for k in range(8)]
+    (photos / "captions.csv").write_text("\n".join(["file,caption", *lines]))
+    data = Folder(str(photos), root=str(tmp_path / "stores"), batch_size=4, holdout=0)
+    model = Text2Image((3, 8, 8), **SMALL | {"encoder": str(sentence_encoder)})
+    before = model.text.last.weight.clone()
+    clock = train(model, tmp_path, max_steps=2, data=data.require(model.needs))
+    assert not torch.equal(model.text.last.weight, before)
+    assert set(model.vocabulary.examples) == {"a red car", "a blue car"}
+    clock.save_checkpoint(tmp_path / "it.ckpt")
+
+    again = Text2Image((3, 8, 8), **SMALL | {"encoder": str(sentence_encoder)})
+    again.load_state_dict(torch.load(tmp_path / "it.ckpt", weights_only=True)["state_dict"])
+    model.eval(), again.eval()
+    torch.testing.assert_close(again.sample(2, text="the moon"), model.sample(2, text="the moon"))

@@ -16,8 +16,9 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 import genlit
 from genlit.cli import verbs
 from genlit.errors import GenlitError
+from genlit.keep import digest_of
 from genlit.metrics import extractors
-from genlit.metrics.extractors.base import digest_of
+from genlit.models import DCGAN
 from genlit.verbs.evaluate import Request, evaluate
 from tests.metrics.extractors import conftest as inceptions
 from tests.metrics.stubs import Tiny
@@ -113,6 +114,15 @@ def test_a_gan_is_measured_by_its_samples_and_the_same_again(dcgan):
         re.search(r"/lenet-[0-9a-f]{8}\.n16\.test$", name) for name in names if name.startswith(("kid", "recall"))
     )
     assert not any(name.startswith(("elbo", "iwae", "mse")) for name in names)
+
+
+def test_a_second_stage_stands_beside_the_first(dcgan, monkeypatch):
+    grey = lambda model, n, **draws: torch.zeros(n, *model.shape)  # noqa: E731
+    monkeypatch.setattr(DCGAN, "enlarged", grey, raising=False)
+    fine, coarse, ratio = evaluate(str(dcgan), Request(metrics=("fid",), n=64))
+    assert coarse.name == fine.name.replace(".test", ".stage-one.test")
+    assert ratio.name == f"stage-one-ratio/{fine.name.replace('/', '-')}"
+    assert ratio.value == fine.value / coarse.value
 
 
 def test_samples_that_are_most_like_training_images_are_told_and_shown(dcgan):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +11,16 @@ from torch import Tensor, nn
 
 from genlit.capabilities import Illustrates
 from genlit.data import Source
+from genlit.engine.processes import gather
 from genlit.errors import GenlitError
+from genlit.keep import digest_of, held, keep, kept
 from genlit.losses.matching import matching
 from genlit.metrics.capabilities.conditional import ConditionalAccuracy, reader
 from genlit.metrics.capabilities.means import blocks, counted
 from genlit.metrics.capabilities.retrieval import RPrecision
-from genlit.metrics.extractors.base import digest_of
 from genlit.metrics.extractors.lenet import undisturbed
 from genlit.metrics.extractors.resize import antialias
 from genlit.metrics.images import fingerprint, to_uint8
-from genlit.metrics.keep import held, keep, kept
 from genlit.metrics.measure import Measure
 from genlit.nn.convolutional import convolutional_encoder
 from genlit.nn.text import TextEncoder, Vocabulary
@@ -106,7 +107,9 @@ def caption_accuracy(
     """The share of images of captions that a classifier gives the label of the image that the caption was written for.
 
     Where labels are styles, it says how often a style word is obeyed: `caption-accuracy/lenet-1a2b3c4d.n597.test`;
-    what the classifier makes of the real images stands beside it, as `caption-accuracy-ceiling/…`.
+    what the classifier makes of the real images stands beside it, as `caption-accuracy-ceiling/…`. `caption-swap/…` is
+    the share of images, by the same draws, of captions whose label's name gave way to the next label's, that the
+    classifier gives that one; it is left out where no caption names its label.
 
     Args:
         model: draws the images.
@@ -119,17 +122,32 @@ def caption_accuracy(
         GenlitError: there is no classifier for this source, or no image of some class.
     """
     judge, n = reader(source, device), counted(source, split, None)
-    metric = ConditionalAccuracy(judge.logits, source.classes)
+    told, swapped = (ConditionalAccuracy(judge.logits, source.classes) for _ in range(2))
     for batch, positions in blocks(source, split, n, model.device, seed):
-        drawn = model.illustrate(batch["text"], seed=seed, start=int(positions[0]))
-        metric.update(drawn, batch["label"])
-        metric.update_real(batch["image"], batch["label"])
-    found, protocol = metric.compute(), f"{judge.name}.n{n}.{split}"
+        draws, label = {"seed": seed, "start": int(positions[0])}, batch["label"]
+        told.update(model.illustrate(batch["text"], **draws), label)
+        told.update_real(batch["image"], label)
+        others, rows = swaps(batch["text"], label, source.classes)
+        if rows:
+            swapped.update(model.illustrate(others, **draws)[rows], (label[rows] + 1) % len(source.classes))
+    found, protocol = told.compute(), f"{judge.name}.n{n}.{split}"
     by_class = {label: found[f"accuracy/{label}"] for label in source.classes}
-    return [
+    measured = [
         Measure(f"caption-accuracy/{protocol}", found["accuracy"], n, {"by_class": by_class}),
         Measure(f"caption-accuracy-ceiling/{protocol}", found["ceiling"], n),
     ]
+    if of := int(sum(gather(swapped.samples)).sum()):
+        share = swapped.compute()["accuracy"]
+        measured.append(Measure(f"caption-swap/{judge.name}.n{of}.{split}", share, of))
+    return measured
+
+
+def swaps(captions: list[str], labels: Tensor, classes: list[str]) -> tuple[list[str], list[int]]:
+    """Captions whose label's name, a word in them, gave way to the next label's name; and the rows where one did."""
+    names = [(classes[label], classes[(label + 1) % len(classes)]) for label in labels.tolist()]
+    pairs = list(zip(captions, names, strict=True))
+    others = [re.sub(rf"\b{re.escape(own)}\b", lambda _, to=to: to, caption) for caption, (own, to) in pairs]
+    return others, [row for row, (caption, _) in enumerate(pairs) if others[row] != caption]
 
 
 def _trained_and_kept(path: Path, images: np.ndarray, captions: list[list[str]]) -> Matcher:

@@ -1,6 +1,5 @@
 """What every extractor of features shares: one size of pass, one precision, one account of what values depend on."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -141,16 +140,6 @@ def variant_of(digest: str | None, resize: str, dtype: torch.dtype) -> str:
         dtype: float32, float64 or bfloat16.
     """
     return "-".join(part for part in ((digest or "")[:8], resize, _SHORT[dtype]) if part)
-
-
-def digest_of(state: dict[str, Tensor]) -> str:
-    """SHA-256, in hexadecimal digits, of the names, types, shapes and bytes of weights, in the order of their names."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(state.items()):
-        if not name.endswith("num_batches_tracked"):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, Basic
 
 from genlit.errors import GenlitError, known
 from genlit.files import sha256
+from genlit.keep import digest_of
 from genlit.metrics.extractors import weights as files
-from genlit.metrics.extractors.base import Extractor, Features, digest_of, variant_of
+from genlit.metrics.extractors.base import Extractor, Features, variant_of
 from genlit.metrics.extractors.resize import RESIZES
 from genlit.metrics.images import as_rgb
 

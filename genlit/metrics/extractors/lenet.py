@@ -13,10 +13,10 @@ from torch.nn.functional import cross_entropy
 
 from genlit.data import Source
 from genlit.errors import GenlitError
-from genlit.metrics.extractors.base import Extractor, Features, digest_of, exact_float32
+from genlit.keep import digest_of, held, keep, kept
+from genlit.metrics.extractors.base import Extractor, Features, exact_float32
 from genlit.metrics.extractors.resize import antialias
 from genlit.metrics.images import fingerprint
-from genlit.metrics.keep import held, keep, kept
 
 RECIPE = {"version": 1, "images": 76_800, "batch": 64, "rate": 2e-3, "seed": 0, "side": 32}
 _WIDTH, _CHUNK = 128, 512

@@ -14,8 +14,9 @@ from torchvision.transforms.functional import normalize
 
 from genlit.errors import GenlitError, known
 from genlit.files import sha256
+from genlit.keep import digest_of
 from genlit.metrics.extractors import weights as files
-from genlit.metrics.extractors.base import Extractor, Features, digest_of, variant_of
+from genlit.metrics.extractors.base import Extractor, Features, variant_of
 from genlit.metrics.extractors.resize import RESIZES
 from genlit.metrics.images import as_rgb
 

@@ -6,7 +6,7 @@ import torch
 from genlit.data import Emoji
 from genlit.errors import GenlitError
 from genlit.metrics.capabilities import captions
-from genlit.metrics.capabilities.captions import caption_accuracy, matcher, r_precision
+from genlit.metrics.capabilities.captions import caption_accuracy, matcher, r_precision, swaps
 
 
 class Painter:
@@ -53,13 +53,22 @@ def test_every_caption_has_draws_of_its_own(source):
     assert painter.draws == [(3, k) for k in range(192)]  # whole blocks
     painter.draws.clear()
     caption_accuracy(painter, source, "test", seed=3)
-    assert painter.draws == [(3, k) for k in range(597)]
+    assert sorted(painter.draws) == sorted(2 * [(3, k) for k in range(597)])  # a caption and its swap share draws
+
+
+def test_a_label_gives_way_to_the_next_where_it_is_a_word():
+    told = ["a car, in noto style", "fluent, in fluent style", "notorious, in no style"]
+    others, rows = swaps(told, torch.tensor([0, 2, 0]), ["noto", "twemoji", "fluent"])
+    assert others == ["a car, in twemoji style", "noto, in noto style", told[2]]
+    assert rows == [0, 1]
 
 
 def test_the_style_word_is_missed_by_two_of_three(source):
-    obeyed, ceiling = caption_accuracy(Painter(source), source, "test")
-    assert obeyed.value == ceiling.value > 0.4
-    stubborn, again = caption_accuracy(Painter(source, obeys=False), source, "test")
+    obeyed, ceiling, swapped = caption_accuracy(Painter(source), source, "test")
+    assert obeyed.value == swapped.value == ceiling.value > 0.4
+    assert swapped.name == obeyed.name.replace("caption-accuracy", "caption-swap")
+    stubborn, again, unmoved = caption_accuracy(Painter(source, obeys=False), source, "test")
+    assert unmoved.value < swapped.value
     assert again.value == ceiling.value
     assert stubborn.details["by_class"]["noto"] == obeyed.details["by_class"]["noto"]
     assert stubborn.value < obeyed.value

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -15,7 +16,6 @@ from torch import Tensor
 
 from genlit.errors import GenlitError
 from genlit.files import write
-from genlit.metrics.extractors.base import digest_of
 
 log = logging.getLogger("genlit")
 
@@ -46,6 +46,16 @@ def kept(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         log.warning("%s is damaged (%s) and made again", path, error)
         return None
+
+
+def digest_of(state: dict[str, Tensor]) -> str:
+    """SHA-256, in hexadecimal digits, of the names, types, shapes and bytes of weights, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        if not name.endswith("num_batches_tracked"):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _digest(tensors: dict[str, Tensor], facts: dict[str, Any]) -> str:
