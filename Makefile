@@ -48,6 +48,7 @@ score: setup ## Score images and flag outliers: make score EXP=pixelcnn IMAGES=p
 	$(BIN)/python -m genlit score "$(RUN)" --images "$(IMAGES)" $(ARGS)
 
 translate: setup ## Translate your own images: make translate EXP=cyclegan IMAGES=photos TO=b.
+	@[ -e "$(IMAGES)" ] || { echo "Name a folder of pictures: make translate EXP=$(EXP) IMAGES=photos TO=$(TO)"; exit 2; }
 	$(BIN)/python -m genlit translate "$(RUN)" --images "$(IMAGES)" --to "$(TO)" $(ARGS)
 
 puzzle: setup ## Make images of patches of images: make puzzle EXP=puzzlegan IMAGES=test.

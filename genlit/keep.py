@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,22 @@ from genlit.files import write
 log = logging.getLogger("genlit")
 
 
+Kept = tuple[dict[str, Tensor], dict[str, Any]]
+
+
+def once(path: Path, make: Callable[[], Kept]) -> Kept:
+    """The tensors and facts that are kept at a path, else those that `make` gives, which are kept there.
+
+    Raises:
+        GenlitError: nothing can be written there.
+    """
+    with held(path):
+        if (found := kept(path)) is None:
+            found = make()
+            keep(path, *found)
+        return found
+
+
 def keep(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Writes tensors with facts about them, plain containers.
 
@@ -31,7 +47,7 @@ def keep(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
     write(path, save(whole, {"about": json.dumps(about)}))  # of several words, safetensors would shuffle the order
 
 
-def kept(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+def kept(path: Path) -> Kept | None:
     """What `keep` wrote; None where there is no such file, or a damaged one, which is named in a warning."""
     if not path.is_file():
         return None

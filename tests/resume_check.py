@@ -74,7 +74,7 @@ class Training:
     """
 
     def __init__(self, experiment: str, folder: Path, processes: int, workers: int):
-        model = config.read(config.find("experiments", experiment))["model"]["name"]
+        model = config.merged(config.compose(experiment, []))["model"]["name"]
         spread = [f"--trainer.devices={processes}", f"--data.workers={workers}", f"--trainer.default_root_dir={folder}"]
         self.command = [sys.executable, "-m", "genlit", "train", experiment, *FLAGS, *SMALL.get(model, []), *spread]
         self.folder, self.home, self.output = folder, folder / Path(experiment).stem, folder / "output.txt"

@@ -32,7 +32,7 @@ class PuzzleGAN(GenerativeModel):
 
     Departs from the paper: key patches lie where the image has much detail instead of where a detector finds objects;
     convolutions are 4x4 instead of 5x5; the generator learns in every iteration; the weights of `spatial` and
-    `appearance` stay as they are unless `fade` says so. x′ is the next image of a process's micro-batch; one that
+    `appearance` stay as they are unless `fade` says so. x′ is the previous image of a process's micro-batch; one that
     is alone there has no composites.
 
     Args:

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from genlit.data.store import data_root
 from genlit.errors import GenlitError
 from genlit.files import sha256
-from genlit.keep import held, keep, kept
+from genlit.keep import once
 from genlit.nn.text import Vocabulary, scaled
 
+PARTS = ["*.json", "*.txt", "*.safetensors"]  # files of an encoder
 SAFE = ("Transformer", "Pooling", "Normalize")  # parts of an encoder whose settings name no code
 
 
@@ -27,8 +28,8 @@ class Sentences(Vocabulary):
     the content of encoder and captions.
 
     Args:
-        encoder: the folder of a sentence-transformers model, or its name on the hub, from which settings and
-            safetensors alone are fetched.
+        encoder: the folder of a sentence-transformers model, or its name on the hub, `name@revision` to pin it, from
+            which settings and safetensors alone are fetched.
 
     Raises:
         GenlitError: the package is missing, there is no such encoder, or it would run code of its own.
@@ -52,11 +53,8 @@ class Sentences(Vocabulary):
         distinct = sorted({*captions})
         content = hashlib.sha256(json.dumps([self.digest, distinct]).encode()).hexdigest()
         path = data_root() / "sentences" / f"{content}.safetensors"
-        with held(path):
-            if (found := kept(path)) is None:
-                found = {"embeddings": self._embedded(distinct)}, {}
-                keep(path, *found)
-        self._known = dict(zip(distinct, found[0]["embeddings"], strict=True))
+        tensors, _ = once(path, lambda: ({"embeddings": self._embedded(distinct)}, {}))
+        self._known = dict(zip(distinct, tensors["embeddings"], strict=True))
 
     def numbers(self, captions: Iterable[str]) -> Tensor:
         """e of each caption, (B, width)."""
@@ -78,7 +76,7 @@ class Sentences(Vocabulary):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         self.words, self.examples = [], state["examples"]
         if "digest" in state and state["digest"] != self.digest:
-            raise GenlitError("model.encoder is another one than in training, by the digest of its weights: give that")
+            raise GenlitError("model.encoder is another one than in training, by the digest of its files: give that")
 
 
 class SentenceEncoder(nn.Module):
@@ -113,18 +111,20 @@ def _opened(folder: Path) -> Any:
 
 
 def _fetched(name: str) -> Path:
-    """A model's folder in the hub's cache, fetched if it is not there."""
+    """A model's folder in the hub's cache, fetched if it is not there; of `name@revision` that revision."""
     from huggingface_hub import snapshot_download
 
+    name, _, revision = name.partition("@")
     try:
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.txt", "*.safetensors"]))
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=PARTS))
     except Exception as error:  # whatever the hub, the network or its cache say
         reason = str(error).partition("\n")[0]
         raise GenlitError(f"model.encoder: {name} is no folder, and cannot be fetched: {reason}") from error
 
 
 def _digest(folder: Path) -> str:
-    weights = sorted(folder.rglob("*.safetensors"))
-    if not weights or not (folder / "modules.json").is_file():
+    """Of every file that it is made of: weights, words, settings."""
+    if not [*folder.rglob("*.safetensors")] or not (folder / "modules.json").is_file():
         raise GenlitError(f"model.encoder: {folder} is no sentence-transformers model with weights as safetensors")
-    return hashlib.sha256(" ".join(map(sha256, weights)).encode()).hexdigest()
+    files = sorted(path for pattern in PARTS for path in folder.rglob(pattern))
+    return hashlib.sha256(" ".join(map(sha256, files)).encode()).hexdigest()

@@ -40,6 +40,7 @@ from genlit.metrics.capabilities.posterior import aggregated_posterior
 from genlit.metrics.capabilities.probe import linear_probe
 from genlit.metrics.capabilities.puzzle import assemblies
 from genlit.metrics.capabilities.reconstruction import reconstructions
+from genlit.metrics.capabilities.sharpness import sharpness
 from genlit.metrics.extractors import Extractor, extractor, usual
 from genlit.metrics.fidelity import METRICS, PUBLISHED, allowed, compare
 from genlit.metrics.measure import Measure, timed
@@ -228,20 +229,30 @@ def _of_samples(model: Samples, source: Source, request: Request, network: Extra
         coarse = Drawn(model, n, seed, model.enlarged)
         (far,) = compare(coarse, real, network, ("fid",), root=root, against=f"stage-one.{request.split}")
         name = far.name.replace("stage-one.", "")
-        (near,) = (row for row in measured if row.name == name)
+        near = next(row for row in measured if row.name == name)
         measured += [far, Measure(f"stage-one-ratio/{name.replace('/', '-')}", near.value / far.value, far.n)]
+        measured += sharpness(model, real, n, seed)
     return measured
 
 
 def _of_translations(model: Translates, source: Source, request: Request, network: Extractor) -> list[Measure]:
-    """Fidelity of translations, and of what they were made of; KID first, since test sets for translation are small."""
+    """Fidelity of translations, and of what they were made of; KID first, since test sets for translation are small.
+
+    `kid-ratio/kid-lenet-….a-to-b.test` is below 1 where the style comes nearer.
+    """
     split, metrics, measured = request.split, request.metrics or ("kid", "fid"), []
     domains = by_domain(source, model.domains)
     for origin, target in translation.between_domains(model):
         images, real = Stored.of(domains, split, origin, request.n), Stored.of(domains, split, target)
-        for made, way in ((Translated(model, images, target), "to"), (images, "untranslated-to")):
-            against = f"{origin}-{way}-{target}.{split}"
-            measured += compare(made, real, network, metrics, root=source.root, against=against)
+        pairs = {"to": Translated(model, images, target), "untranslated-to": images}
+        after, before = (
+            compare(made, real, network, metrics, root=source.root, against=f"{origin}-{way}-{target}.{split}")
+            for way, made in pairs.items()
+        )
+        measured += [*after, *before]
+        for one, other in zip(after, before, strict=True):
+            if one.name.startswith("kid/") and other.value > 0:  # an unbiased estimate may be below 0
+                measured.append(Measure(f"kid-ratio/{one.name.replace('/', '-')}", one.value / other.value, one.n))
     return measured
 
 

@@ -82,6 +82,11 @@ def sample(
         else:
             save(folder, images)
     else:
+        if label is not None or text is not None:
+            name = type(model).__name__
+            raise GenlitError(
+                f"--label, --text: {name} translates images; to one domain: genlit translate {run} --to ..."
+            )
         translations(folder, model, data_of(path), count or COUNT, split)
     print(folder)
     return folder

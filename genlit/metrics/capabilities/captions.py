@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from genlit.capabilities import Illustrates
 from genlit.data import Source
 from genlit.engine.processes import gather
 from genlit.errors import GenlitError
-from genlit.keep import digest_of, held, keep, kept
+from genlit.keep import Kept, digest_of, once
 from genlit.losses.matching import matching
 from genlit.metrics.capabilities.conditional import ConditionalAccuracy, reader
 from genlit.metrics.capabilities.means import blocks, counted
@@ -26,7 +26,7 @@ from genlit.nn.convolutional import convolutional_encoder
 from genlit.nn.text import TextEncoder, Vocabulary
 
 RECIPE = {"version": 2, "images": 38_400, "batch": 64, "rate": 1e-3, "forgotten": 0.3, "shift": 2, "seed": 0}
-SIDE, WIDTH, EMBEDDING, WORDS = 32, 32, 128, 10_000
+SIDE, WIDTH, EMBEDDING, WORDS = SIZES = 32, 32, 128, 10_000
 
 
 class Matcher(nn.Module):
@@ -64,10 +64,9 @@ def matcher(source: Source, split: str) -> Matcher:
     """
     rows = source.rows(split)
     images, captions = rows.streams[0]["image"][rows.spans[0].start : rows.spans[0].stop], source.captions(split)
-    content = json.dumps([RECIPE, fingerprint(images), captions], sort_keys=True)
+    content = json.dumps([RECIPE, SIZES, fingerprint(images), captions], sort_keys=True)
     path = source.root / "matchers" / f"{hashlib.sha256(content.encode()).hexdigest()}.safetensors"
-    with held(path):
-        return _kept(path, images.shape[1]) or _trained_and_kept(path, images, captions)
+    return _loaded(*once(path, lambda: _made(images, captions)))
 
 
 def r_precision(model: Illustrates, source: Source, limit: int | None = None, seed: int = 0) -> list[Measure]:
@@ -92,13 +91,13 @@ def r_precision(model: Illustrates, source: Source, limit: int | None = None, se
     name = f"matching-test-{judge.digest[:8]}"
     with torch.no_grad():
         embeddings = judge.texts(captions)
-    found = {kind: RPrecision(name, captions, embeddings, seed) for kind in ("r-precision", "r-precision-real")}
+    found = {kind: RPrecision(captions, embeddings, seed) for kind in ("r-precision", "r-precision-real")}
     for batch, positions in blocks(source, "train", n, model.device, seed):
         told = [captions[k % n] for k in positions.tolist()]
         drawn = model.illustrate(told, seed=seed, start=int(positions[0]))
         for metric, images in zip(found.values(), (drawn, batch["image"]), strict=True):
             metric.update(judge.images(to_uint8(images.clamp(-1, 1))), positions)
-    return [Measure(f"{kind}/{name}.n{n}.train", *metric.compute().values(), n) for kind, metric in found.items()]
+    return [Measure(f"{kind}/{name}.n{n}.train", metric.compute(), n) for kind, metric in found.items()]
 
 
 def caption_accuracy(
@@ -136,9 +135,10 @@ def caption_accuracy(
         Measure(f"caption-accuracy/{protocol}", found["accuracy"], n, {"by_class": by_class}),
         Measure(f"caption-accuracy-ceiling/{protocol}", found["ceiling"], n),
     ]
-    if of := int(sum(gather(swapped.samples)).sum()):
-        share = swapped.compute()["accuracy"]
-        measured.append(Measure(f"caption-swap/{judge.name}.n{of}.{split}", share, of))
+    confusion = sum(gather(swapped.samples))
+    if of := int(confusion.sum()):
+        obeyed = int(confusion.diagonal().sum()) / of
+        measured.append(Measure(f"caption-swap/{judge.name}.n{of}.{split}", obeyed, of))
     return measured
 
 
@@ -150,21 +150,17 @@ def swaps(captions: list[str], labels: Tensor, classes: list[str]) -> tuple[list
     return others, [row for row, (caption, _) in enumerate(pairs) if others[row] != caption]
 
 
-def _trained_and_kept(path: Path, images: np.ndarray, captions: list[list[str]]) -> Matcher:
+def _made(images: np.ndarray, captions: list[list[str]]) -> Kept:
     judge = _trained(images, captions)
-    tensors = dict(judge.named_parameters()) | dict(judge.named_buffers())
-    keep(path, {name: tensor.detach() for name, tensor in tensors.items()}, {"words": judge.vocabulary.words})
-    return judge.fixed()
+    tensors = {name: value for name, value in judge.state_dict().items() if isinstance(value, Tensor)}
+    return tensors, {"channels": images.shape[1], "words": judge.vocabulary.words}
 
 
-def _kept(path: Path, channels: int) -> Matcher | None:
-    if (found := kept(path)) is None:
-        return None
-    state, facts = found
+def _loaded(state: dict[str, Tensor], facts: dict[str, Any]) -> Matcher:
     with torch.random.fork_rng(devices=[]):
-        judge = Matcher(channels)
-    judge.vocabulary.set_extra_state({"words": facts["words"], "examples": []})
-    judge.load_state_dict(state, strict=False)  # the vocabulary's state is no tensor
+        judge = Matcher(facts["channels"])
+    words = {"words": facts["words"], "examples": []}  # the vocabulary's state is no tensor
+    judge.load_state_dict(state | {"vocabulary._extra_state": words})
     return judge.fixed()
 
 

@@ -18,10 +18,9 @@ class RPrecision:
 
     The others are drawn from (seed, position) among the captions that differ from the true one. Where m captions tie
     for the first place, the true one counts 1/m, so an encoder that says nothing scores chance. Xu et al. 2018,
-    "AttnGAN", section 4, https://arxiv.org/abs/1711.10485, whose encoder is DAMSM: the name says which one was used.
+    "AttnGAN", section 4, https://arxiv.org/abs/1711.10485, whose encoder is DAMSM.
 
     Args:
-        encoder: name of the image-text encoder.
         captions: the true caption of every image, N over all processes.
         embeddings: theirs, (N, D).
         seed: of the mismatched captions.
@@ -30,13 +29,13 @@ class RPrecision:
         GenlitError: fewer than 100 captions are different.
     """
 
-    def __init__(self, encoder: str, captions: list[str], embeddings: Tensor, seed: int = 0):
+    def __init__(self, captions: list[str], embeddings: Tensor, seed: int = 0):
         distinct = {caption: row for row, caption in enumerate(captions)}
         if len(distinct) <= MISMATCHED:
             raise GenlitError(
                 f"R-precision needs {MISMATCHED + 1} different captions, and there are {len(distinct)}: add captions"
             )
-        self.name, self.seed = f"r-precision-{encoder}", seed
+        self.seed = seed
         self.rows = list(distinct.values())
         places = {caption: place for place, caption in enumerate(distinct)}
         self.places = [places[caption] for caption in captions]
@@ -45,19 +44,15 @@ class RPrecision:
 
     def update(self, images: Tensor, positions: Tensor) -> None:
         """Takes in embeddings of images, (B, D), and which captions are theirs, int64 (B,), padding from N on."""
-        self.hits.update({self.name: self.found(images, positions)}, positions)
+        self.hits.update({"hit": self.found(images, positions)}, positions)
 
-    def compute(self) -> dict[str, float]:
-        """R-precision by its name; all processes must ask.
+    def compute(self) -> float:
+        """R-precision; all processes must ask.
 
         Raises:
             GenlitError: the image of some caption is missing.
         """
-        return self.hits.compute()
-
-    def reset(self) -> None:
-        """Forgets all images."""
-        self.hits.reset()
+        return self.hits.compute()["hit"]
 
     def found(self, images: Tensor, positions: Tensor) -> Tensor:
         """1 where the true caption comes first, 1/m where m tie, else 0: float64 (B,)."""

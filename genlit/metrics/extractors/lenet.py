@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from genlit.data import Source
 from genlit.errors import GenlitError
-from genlit.keep import digest_of, held, keep, kept
+from genlit.keep import Kept, digest_of, once
 from genlit.metrics.extractors.base import Extractor, Features, exact_float32
 from genlit.metrics.extractors.resize import antialias
 from genlit.metrics.images import fingerprint
@@ -75,8 +75,7 @@ def lenet(source: Source) -> LeNet:
     tested = "test" if "test" in source.store.splits else "val"
     train, test = (_labelled(source, split) for split in ("train", tested))
     path = source.root / "classifiers" / f"{_key(tested, *train, *test)}.safetensors"
-    with held(path):
-        return _kept(path) or _train_and_keep(path, train, test, tested)
+    return _loaded(*once(path, lambda: _made(train, test, tested)))
 
 
 def _labelled(source: Source, split: str) -> Labelled:
@@ -110,11 +109,10 @@ def _key(tested: str, *arrays: np.ndarray) -> str:
     return hashlib.sha256(json.dumps([RECIPE, tested, *map(fingerprint, arrays)], sort_keys=True).encode()).hexdigest()
 
 
-def _train_and_keep(path: Path, train: Labelled, test: Labelled, tested: str) -> LeNet:
+def _made(train: Labelled, test: Labelled, tested: str) -> Kept:
     net = _trained(*train, classes=1 + int(max(train[1].max(), test[1].max())))
     shown = {"accuracy": _accuracy(net, *test), "accuracy split": tested}
-    keep(path, net.state_dict(), shown | {"channels": net.reads, "classes": net.classes})
-    return net.named(shown)
+    return net.state_dict(), shown | {"channels": net.reads, "classes": net.classes}
 
 
 def _trained(images: np.ndarray, labels: np.ndarray, classes: int) -> LeNet:
@@ -158,10 +156,7 @@ def _accuracy(net: LeNet, images: np.ndarray, labels: np.ndarray) -> float:
     return float(np.concatenate(hits).mean())
 
 
-def _kept(path: Path) -> LeNet | None:
-    if (found := kept(path)) is None:
-        return None
-    state, facts = found
+def _loaded(state: dict[str, Tensor], facts: dict[str, Any]) -> LeNet:
     with torch.random.fork_rng(devices=[]):
         net = LeNet(facts["channels"], facts["classes"])
     net.load_state_dict(state)

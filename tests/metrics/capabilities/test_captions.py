@@ -84,8 +84,9 @@ def test_the_encoder_is_kept(source, monkeypatch):
 
 
 def test_it_learns_from_the_split_that_is_named_alone(source, monkeypatch):
-    monkeypatch.setattr(captions, "_trained_and_kept", lambda path, images, texts: (len(images), texts))
-    monkeypatch.setattr(captions, "_kept", lambda path, channels: None)
+    monkeypatch.setattr(captions, "once", lambda path, make: make())
+    monkeypatch.setattr(captions, "_made", lambda images, texts: (len(images), texts))
+    monkeypatch.setattr(captions, "_loaded", lambda *made: made)
     count, texts = matcher(source, "test")
     assert (count, texts) == (597, source.captions("test"))
 

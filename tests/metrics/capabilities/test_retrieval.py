@@ -14,10 +14,10 @@ def embeddings(n=400, seed=0):
 
 
 def precision(texts, images, captions=CAPTIONS, seed=0):
-    metric = RPrecision("toy", captions, texts, seed)
+    metric = RPrecision(captions, texts, seed)
     for rows in torch.randperm(len(images)).split(37):
         metric.update(images[rows], rows)
-    return metric.compute()["r-precision-toy"]
+    return metric.compute()
 
 
 def test_an_encoder_that_knows_scores_one():
@@ -36,7 +36,7 @@ def test_an_encoder_that_guesses_scores_chance():
 
 
 def test_mismatched_captions_differ_from_the_true_one_and_each_other():
-    metric = RPrecision("toy", CAPTIONS, embeddings())
+    metric = RPrecision(CAPTIONS, embeddings())
     for position in range(400):
         true, *others = [CAPTIONS[row] for row in metric._candidates(position)]
         assert true == CAPTIONS[position]
@@ -44,7 +44,7 @@ def test_mismatched_captions_differ_from_the_true_one_and_each_other():
 
 
 def test_every_other_caption_is_drawn():
-    metric = RPrecision("toy", CAPTIONS[:204], embeddings(204))
+    metric = RPrecision(CAPTIONS[:204], embeddings(204))
     drawn = {row for position in range(204) for row in metric._candidates(position)[1:]}
     assert drawn == set(metric.rows)
 
@@ -52,22 +52,22 @@ def test_every_other_caption_is_drawn():
 def test_draws_are_the_positions_own():
     texts, images = embeddings(), embeddings() + embeddings(seed=1)
     state = torch.random.get_rng_state()
-    metric = RPrecision("toy", CAPTIONS, texts)
+    metric = RPrecision(CAPTIONS, texts)
     hits = metric.found(images, torch.arange(400))
     assert torch.equal(state, torch.random.get_rng_state())
     assert torch.equal(metric.found(images[300:], torch.arange(300, 400)), hits[300:])
     assert 0.1 < hits.mean() < 1
-    assert not torch.equal(RPrecision("toy", CAPTIONS, texts, seed=1).found(images, torch.arange(400)), hits)
+    assert not torch.equal(RPrecision(CAPTIONS, texts, seed=1).found(images, torch.arange(400)), hits)
 
 
 def test_padding_does_not_count():
     texts = embeddings()[::2].repeat_interleave(2, 0)
-    metric = RPrecision("toy", CAPTIONS, texts)
+    metric = RPrecision(CAPTIONS, texts)
     metric.update(texts, torch.arange(400))
     metric.update(-texts[:3], torch.arange(400, 403))
-    assert metric.compute() == {"r-precision-toy": 1}
+    assert metric.compute() == 1
 
 
 def test_too_few_captions_are_refused():
     with pytest.raises(GenlitError, match="there are 99"):
-        RPrecision("toy", CAPTIONS[:198], embeddings(198))
+        RPrecision(CAPTIONS[:198], embeddings(198))
