@@ -13,6 +13,8 @@ from torch import Tensor
 
 from genlit.errors import GenlitError
 
+NOT = "not-"  # before an attribute's name: the domain of images without it
+
 
 @runtime_checkable
 class Samples(Protocol):
@@ -83,7 +85,8 @@ class Reconstructs(Protocol):
 class Translates(Protocol):
     """Maps images to another of its `domains`: columns of the batch, or names of its labels or attributes.
 
-    Sides are multiples of `multiple`. Where not every domain leads to every other, `directions` says which (from, to)
+    An attribute that is there or not leads to two domains, its name and NOT and its name. Sides are multiples of
+    `multiple`. Where not every domain leads to every other, `directions` says which (from, to)
     there are; "from" is the column `image` where images of any kind are taken.
     """
 

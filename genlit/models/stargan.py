@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, interpolate, l1_loss, one_hot
 
+from genlit.capabilities import NOT
 from genlit.errors import known
 from genlit.losses.adversarial import LOSSES
 from genlit.losses.penalties import gradient_penalty
@@ -14,7 +15,7 @@ from genlit.model import Batch, GenerativeModel, Turn
 from genlit.nn.shapes import refuse_unsuited
 from genlit.nn.translation import translator
 
-BINARY, NOT = "attributes", "not-"  # the column of binary labels; before the name of one that is to be absent
+BINARY = "attributes"  # the column of binary labels
 
 
 class StarGAN(GenerativeModel):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genlit.capabilities import (
+    NOT,
     Assembles,
     Bounds,
     Classifies,
@@ -28,6 +29,7 @@ from genlit.errors import GenlitError, known
 from genlit.loading import usable
 from genlit.metrics.capabilities import translation
 from genlit.metrics.capabilities.active import active_units
+from genlit.metrics.capabilities.attributes import attribute_edits
 from genlit.metrics.capabilities.captions import caption_accuracy, r_precision
 from genlit.metrics.capabilities.classification import classification_error
 from genlit.metrics.capabilities.clusters import cluster_scores, purity
@@ -196,7 +198,10 @@ def _by_samples(model: GenerativeModel, source: Source, request: Request) -> Ite
 
 
 def _by_translations(model: Translates, source: Source, request: Request) -> Iterator[Callable[[], Iterable[Measure]]]:
-    """What translations between domains whose images are told apart are measured by besides fidelity."""
+    """What translations are measured by besides fidelity: attributes, or domains whose images are told apart."""
+    attributes = {name for each in source.attribute_names for name in (each, NOT + each)}
+    if attributes and attributes <= {*model.domains}:
+        yield lambda: attribute_edits(model, source, request.split, request.n, device=usable(request.device))
     if not translation.between_domains(model):
         return
     split, domains = request.split, by_domain(source, model.domains)

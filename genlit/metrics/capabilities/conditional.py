@@ -14,7 +14,7 @@ from genlit.data.toy import Mixture
 from genlit.engine.processes import gather
 from genlit.errors import GenlitError
 from genlit.metrics.capabilities.means import blocks, counted, protocol
-from genlit.metrics.extractors.lenet import lenet
+from genlit.metrics.extractors.lenet import Column, lenet
 from genlit.metrics.images import to_uint8
 from genlit.metrics.measure import Measure
 from genlit.metrics.sets import owned
@@ -82,12 +82,13 @@ class Reader(NamedTuple):
     logits: Callable[[Tensor], Tensor]
 
 
-def reader(source: Source, device: torch.device | str = "cpu") -> Reader:
+def reader(source: Source, device: torch.device | str = "cpu", column: Column = "label") -> Reader:
     """The nearest centre of a mixture in the plane; of pictures the source's own classifier, lenet.
 
     Args:
         source: of the images; lenet is trained on it once.
         device: where lenet runs.
+        column: what it tells.
 
     Raises:
         GenlitError: lenet cannot learn from this source.
@@ -96,7 +97,7 @@ def reader(source: Source, device: torch.device | str = "cpu") -> Reader:
         centres = source.centres.double()
         name = f"{type(source).__name__.lower()}{len(centres)}"
         return Reader(name, lambda points: -torch.cdist(points.detach().cpu().double().flatten(1), centres))
-    network = lenet(source).to(device)
+    network = lenet(source, column).to(device)
     return Reader(f"lenet-{network.variant}", lambda images: network(to_uint8(images.clamp(-1, 1)).to(device)).logits)
 
 

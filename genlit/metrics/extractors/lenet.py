@@ -4,12 +4,12 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from genlit.data import Source
 from genlit.errors import GenlitError
@@ -22,6 +22,7 @@ RECIPE = {"version": 1, "images": 76_800, "batch": 64, "rate": 2e-3, "seed": 0, 
 _WIDTH, _CHUNK = 128, 512
 
 Labelled = tuple[np.ndarray, np.ndarray]
+Column = Literal["label", "attributes"]
 
 
 class LeNet(Extractor):
@@ -62,24 +63,30 @@ class LeNet(Extractor):
         return self.requires_grad_(False).eval()
 
 
-def lenet(source: Source) -> LeNet:
+def lenet(source: Source, column: Column = "label") -> LeNet:
     """The classifier of a source: trained once by RECIPE, kept under the source's root.
 
+    Of `attributes` it tells each one, by a logit of its own; those of −1 are unknown and teach it nothing.
+
     Args:
-        source: its training rows have `image`, in bytes, and `label`; its test rows, else its validation rows, give
+        source: its training rows have `image`, in bytes, and the column; its test rows, else its validation rows, give
             the accuracy that is shown.
+        column: what it learns to tell.
 
     Raises:
         GenlitError: there are no labels, fewer than two classes, no held-out rows or no bytes, or nothing can be kept.
     """
     tested = "test" if "test" in source.store.splits else "val"
-    train, test = (_labelled(source, split) for split in ("train", tested))
+    train, test = (_labelled(source, split, column) for split in ("train", tested))
     path = source.root / "classifiers" / f"{_key(tested, *train, *test)}.safetensors"
     return _loaded(*once(path, lambda: _made(train, test, tested)))
 
 
-def _labelled(source: Source, split: str) -> Labelled:
-    """Images (N, C, H, W), not copied, and labels (N,) of a split; of two domains both, labelled by the domain."""
+def _labelled(source: Source, split: str, column: Column) -> Labelled:
+    """Images (N, C, H, W), not copied, and labels (N,), or attributes (N, A), of a split.
+
+    Of two domains both, labelled by the domain.
+    """
     columns = {}
     rows = source.rows(split)
     for stream, span in zip(rows.streams, rows.spans, strict=True):
@@ -87,12 +94,13 @@ def _labelled(source: Source, split: str) -> Labelled:
     if {"a", "b"} <= set(columns):
         domains = [columns["a"], columns["b"]]
         return _checked(source, split, np.concatenate(domains), np.repeat([0, 1], [len(each) for each in domains]))
-    if not {"image", "label"} <= set(columns):
+    if not {"image", column} <= set(columns):
+        there = ", ".join(sorted(columns))
         raise GenlitError(
-            f"lenet learns from `image` and `label`, and {type(source).__name__} has only {', '.join(sorted(columns))}:"
+            f"lenet learns from `image` and `{column}`, and {type(source).__name__} has only {there}:"
             " choose a labelled source, or measure with inception and its weights."
         )
-    return _checked(source, split, columns["image"], columns["label"])
+    return _checked(source, split, columns["image"], columns[column])
 
 
 def _checked(source: Source, split: str, images: np.ndarray, labels: np.ndarray) -> Labelled:
@@ -110,7 +118,9 @@ def _key(tested: str, *arrays: np.ndarray) -> str:
 
 
 def _made(train: Labelled, test: Labelled, tested: str) -> Kept:
-    net = _trained(*train, classes=1 + int(max(train[1].max(), test[1].max())))
+    labels = train[1]
+    classes = labels.shape[1] if labels.ndim > 1 else 1 + int(max(labels.max(), test[1].max()))
+    net = _trained(*train, classes)
     shown = {"accuracy": _accuracy(net, *test), "accuracy split": tested}
     return net.state_dict(), shown | {"channels": net.reads, "classes": net.classes}
 
@@ -125,11 +135,19 @@ def _trained(images: np.ndarray, labels: np.ndarray, classes: int) -> LeNet:
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
         for rows in torch.randint(len(images), (steps, RECIPE["batch"])).numpy():
             logits = net.network(torch.from_numpy(images[rows])).logits
-            cross_entropy(logits, torch.from_numpy(labels[rows])).backward()
+            _loss(logits, torch.from_numpy(labels[rows])).backward()
             optimiser.step()
             optimiser.zero_grad()
             schedule.step()
     return net.requires_grad_(False).eval()
+
+
+def _loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """The cross-entropy, of labels (B,) or of the attributes (B, A) that are known."""
+    if labels.dim() == 1:
+        return cross_entropy(logits, labels)
+    known = labels >= 0
+    return binary_cross_entropy_with_logits(logits[known], labels[known].float()) if known.any() else logits.sum() * 0
 
 
 @contextmanager
@@ -152,8 +170,11 @@ def undisturbed() -> Iterator[None]:
 
 def _accuracy(net: LeNet, images: np.ndarray, labels: np.ndarray) -> float:
     chunks = [slice(i, i + _CHUNK) for i in range(0, len(images), _CHUNK)]
-    hits = [net(torch.tensor(images[rows])).logits.argmax(1).numpy() == labels[rows] for rows in chunks]
-    return float(np.concatenate(hits).mean())
+    logits = np.concatenate([net(torch.tensor(images[rows])).logits.numpy() for rows in chunks])
+    if labels.ndim == 1:
+        return float((logits.argmax(1) == labels).mean())
+    known = labels >= 0
+    return float(((logits > 0) == labels)[known].mean())
 
 
 def _loaded(state: dict[str, Tensor], facts: dict[str, Any]) -> LeNet:
