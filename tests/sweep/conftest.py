@@ -24,7 +24,12 @@ def content(tmp_path):
 
     def sweep(**keys):
         command = ["${env}", "sh", str(script), "${envvar:GENLIT_FOLDER}", "${args}"]
-        told = {"method": "random", "metric": {"name": "loss"}, "command": command, "parameters": {"x": {"min": 0.0, "max": 1.0}}}
+        told = {
+            "method": "random",
+            "metric": {"name": "loss"},
+            "command": command,
+            "parameters": {"x": {"min": 0.0, "max": 1.0}},
+        }
         return told | keys
 
     return sweep

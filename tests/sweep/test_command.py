@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -23,10 +24,14 @@ def test_each_macro_is_the_words_that_it_stands_for(tmp_path):
     assert expanded(tmp_path, "${args_append_hydra}")[0] == "+model.lr=0.0001"
     assert expanded(tmp_path, "${args_override_hydra}")[0] == "++model.lr=0.0001"
     assert expanded(tmp_path, "${args_no_equals}")[:4] == ["--model.lr", "0.0001", "--fast", "True"]
-    assert expanded(tmp_path, "${args_no_boolean_flags}")[:3] == ["--model.lr=0.0001", "--fast", "--data.path=my photos"]
+    assert expanded(tmp_path, "${args_no_boolean_flags}")[:3] == [
+        "--model.lr=0.0001",
+        "--fast",
+        "--data.path=my photos",
+    ]
     assert json.loads(*expanded(tmp_path, "${args_json}")) == VALUES
     (file,) = expanded(tmp_path, "${args_json_file}")
-    assert json.loads(open(file).read()) == VALUES
+    assert json.loads(Path(file).read_text()) == VALUES
 
 
 def test_variables_of_the_environment_stand_within_a_word(tmp_path):

@@ -23,7 +23,7 @@ def bands(told):
 
 
 def stopped(told, histories, running):
-    """W&B's rule: of those that run, the ones that are worse than the value that bounds the best 1/eta of their band."""
+    """W&B's rule: of those that run, the ones worse than the value that bounds the best 1/eta of their band."""
     ended = set()
     for name in running:
         own = histories[name]
@@ -56,7 +56,9 @@ def test_the_same_trials_of_300_random_sweeps_are_ended():
     chance, ended = random.Random(0), 0
     for _ in range(300):
         told = a_rule(chance)
-        histories = [[chance.randint(0, 9) / 3 for _ in range(chance.randint(0, 40))] for _ in range(chance.randint(1, 25))]
+        histories = [
+            [chance.randint(0, 9) / 3 for _ in range(chance.randint(0, 40))] for _ in range(chance.randint(1, 25))
+        ]
         running = [name for name in range(len(histories)) if chance.random() < 0.5]
         expected = stopped(told, histories, running)
         assert {name for name in running if rule(told).stops(histories[name], histories)} == expected

@@ -12,7 +12,9 @@ from genlit.sweep import journal as journals
 from genlit.sweep import schema
 from genlit.sweep.journal import end, leave, logged, open_journal, running, take
 
-SPEC = schema.read({"method": "random", "metric": {"name": "loss", "target": 0.1}, "parameters": {"x": {"min": 0.0, "max": 1.0}}})
+SPEC = schema.read(
+    {"method": "random", "metric": {"name": "loss", "target": 0.1}, "parameters": {"x": {"min": 0.0, "max": 1.0}}}
+)
 
 
 @pytest.fixture

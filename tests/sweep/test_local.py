@@ -82,9 +82,7 @@ def test_trials_without_the_metric_or_a_program_fail_with_the_reason(asked):
 
 
 def test_a_target_ends_the_sweep(asked):
-    sweep = asked(
-        method="grid", metric={"name": "loss", "target": 2}, parameters={"x": {"values": [3, 2, 1]}}
-    )
+    sweep = asked(method="grid", metric={"name": "loss", "target": 2}, parameters={"x": {"values": [3, 2, 1]}})
     local.run(sweep)
     assert [each.value for each in journal_of(sweep).trials] == [3, 2]
 

@@ -24,7 +24,11 @@ def played(sweep, n, objective=lambda values: 0.0):
 
 
 def test_a_grid_is_whole_once_each_and_its_last_name_varies_fastest():
-    tree = {"z": {"values": [3, 1, 3, 1.0]}, "a": {"min": 1, "max": 2}, "n": {"parameters": {"b": {"values": ["x", "y"]}}}}
+    tree = {
+        "z": {"values": [3, 1, 3, 1.0]},
+        "a": {"min": 1, "max": 2},
+        "n": {"parameters": {"b": {"values": ["x", "y"]}}},
+    }
     tree |= {"q": {"distribution": "q_uniform", "min": 0, "max": 1, "q": 0.5}, "c": {"value": 7}}
     points = played(spec("grid", tree), 100)
     expected = [(a, 7, b, q, z) for a in (1, 2) for b in "xy" for q in (0, 0.5) for z in (3, 1)]
@@ -53,7 +57,9 @@ def test_bayesian_search_finds_an_optimum_in_a_distribution_of_its_own(goal):
     tree = {"lr": {"distribution": "log_uniform_values", "min": 1e-6, "max": 1.0}, "kind": {"values": ["bad", "good"]}}
     sign = 1 if goal == "minimize" else -1
     points = played(
-        spec("bayes", tree, goal=goal), 20, lambda at: sign * ((math.log10(at["lr"]) + 3) ** 2 + 5 * (at["kind"] == "bad"))
+        spec("bayes", tree, goal=goal),
+        20,
+        lambda at: sign * ((math.log10(at["lr"]) + 3) ** 2 + 5 * (at["kind"] == "bad")),
     )
     near = [point for point in points[-6:] if abs(math.log10(point["lr"]) + 3) < 0.5 and point["kind"] == "good"]
     assert len(near) >= 4

@@ -71,7 +71,9 @@ def shares(values):
 
 
 def test_categories_whole_numbers_and_probabilities_have_their_shares():
-    assert shares(drawn({"values": ["a", None, True, [1]][:3]})) == pytest.approx({"a": 1 / 3, None: 1 / 3, True: 1 / 3}, abs=0.03)
+    assert shares(drawn({"values": ["a", None, True, [1]][:3]})) == pytest.approx(
+        {"a": 1 / 3, None: 1 / 3, True: 1 / 3}, abs=0.03
+    )
     assert shares(drawn({"min": -1, "max": 2})) == pytest.approx(dict.fromkeys((-1, 0, 1, 2), 0.25), abs=0.03)
     weighted = {"values": ["a", "b", "c"], "probabilities": [0.2, 0.7, 0.1]}
     assert shares(drawn(weighted)) == pytest.approx({"a": 0.2, "b": 0.7, "c": 0.1}, abs=0.03)
@@ -90,7 +92,5 @@ def test_what_is_given_decides_the_distribution_as_in_wandb():
 
 def test_the_ends_of_a_normal_distribution_are_finite():
     for name in ("normal", "log_normal", "q_normal"):
-        spec = schema.read(
-            {"method": "bayes", "metric": {"name": "loss"}, "parameters": {"x": {"distribution": name}}}
-        )
+        spec = schema.read({"method": "bayes", "metric": {"name": "loss"}, "parameters": {"x": {"distribution": name}}})
         assert all(math.isfinite(spec.parameters[0].value(end)) for end in (0.0, 1.0))
