@@ -31,8 +31,8 @@ def described(spec: Spec, words: list[str], cap: int | None) -> dict[str, Any]:
     parameters = {each.name: {"distribution": each.distribution} | each.settings for each in spec.parameters}
     # Every training begins a run of its own, and records the metric by the name that the server knows it by.
     train = ["${env}", f"{OBJECTIVE}={spec.metric.name}", "${interpreter}", "-m", "genlit", "train", *words]
-    content = {"command": [*train, "--resume=never", "${args}"], "program": "genlit"} | spec.content
-    return content | {"parameters": parameters} | ({"run_cap": cap} if cap else {})
+    own = {} if spec.command else {"command": [*train, "--resume=never", "${args}"], "program": "genlit"}
+    return spec.content | own | {"parameters": parameters} | ({"run_cap": cap} if cap else {})
 
 
 def create(content: dict[str, Any], project: str) -> str:

@@ -83,6 +83,7 @@ class Spec:
         run_cap: how many trials there are at most; None sets no bound.
         command: what a trial runs instead of a training, with W&B's macros.
         program: what the macro `${program}` stands for.
+        local: whether W&B's server is left out.
         content: the file's.
     """
 
@@ -93,6 +94,7 @@ class Spec:
     run_cap: int | None
     command: list[str] | None
     program: str | None
+    local: bool
     content: dict[str, Any]
 
 
@@ -123,6 +125,7 @@ def read(content: dict[str, Any]) -> Spec:
         _count("run_cap", content.get("run_cap")),
         _command(command, program),
         program,
+        _local(content.get("controller", {"type": "cloud"})),
         content,
     )
 
@@ -271,6 +274,13 @@ def _command(command: Any, program: str | None) -> list[str] | None:
     if not isinstance(command, list) or not command:
         raise GenlitError("command must be a list of words, such as [python, train.py, '${args}']")
     return [str(word) for word in command]
+
+
+def _local(controller: Any) -> bool:
+    if not isinstance(controller, dict):
+        raise GenlitError(f"controller is {controller!r}: write `controller: {{type: local}}`")
+    known("controller", controller, ("type",))
+    return _one_of("controller.type", controller.get("type"), ("cloud", "local")) == "local"
 
 
 def _one_of(where: str, value: Any, allowed: tuple[str, ...]) -> str:

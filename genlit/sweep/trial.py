@@ -75,7 +75,7 @@ def conduct(journal: Journal, trial: Trial, task: Task, variables: dict[str, str
 
 
 def _start(trial: Trial, task: Task, variables: dict[str, str]) -> subprocess.Popen:
-    environment = os.environ | variables | {FOLDER: os.fspath(trial.folder)}
+    environment = os.environ | variables | {FOLDER: os.fspath(trial.folder.resolve())}
     words = _words(trial, task, environment)
     with (trial.folder / "log.txt").open("ab") as log:
         return subprocess.Popen(

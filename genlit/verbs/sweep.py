@@ -17,7 +17,7 @@ from genlit.sweep.outcome import write_outcome
 
 log = logging.getLogger("genlit")
 
-MAY_CHANGE = ("run_cap", "name", "description", "early_terminate")  # of a sweep that goes on
+MAY_CHANGE = ("run_cap", "early_terminate", "name", "description", "controller")
 PROJECT = "genlit"
 
 
@@ -56,7 +56,7 @@ def sweep(
     home = Path(folder) if folder else runs.ROOT / runs.slug(_name(experiment, place))
     asked = local.Asked(content, experiment, overlays, flags, trust, home, workers, min(caps, default=None))
     _check(asked, spec)
-    if on_this_machine or content.get("controller", {}).get("type") == "local" or not online.available():
+    if on_this_machine or spec.local or not online.available():
         _locally(asked, spec)
     else:
         _on_the_server(asked, spec)
@@ -76,7 +76,7 @@ def _locally(asked: local.Asked, spec: schema.Spec) -> None:
 def _on_the_server(asked: local.Asked, spec: schema.Spec) -> None:
     overlays = [word for overlay in asked.overlays for word in ("--with", overlay)]
     trusted = [word for package in asked.trust for word in ("--trust", package)]
-    words = [asked.experiment, *overlays, *trusted, *asked.flags]
+    words = [asked.experiment, *overlays, *trusted, *asked.flags, f"--trainer.default_root_dir={asked.folder}"]
     content = online.described(spec, words, asked.cap)
     project, entity = content.get("project", PROJECT), content.get("entity")
     sweep = online.create(content, project)
@@ -138,4 +138,6 @@ def _same_as_begun(asked: local.Asked) -> None:
 
 
 def _fixed(noted: dict[str, Any]) -> dict[str, Any]:
-    return noted | {"sweep": {key: value for key, value in noted["sweep"].items() if key not in MAY_CHANGE}}
+    """What a sweep is told by, without what may change while it goes on: when it and its trials end, and its words."""
+    kept = {key: value for key, value in noted["sweep"].items() if key not in MAY_CHANGE}
+    return noted | {"sweep": kept | {"metric": noted["sweep"]["metric"] | {"target": None}}}

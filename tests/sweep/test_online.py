@@ -1,8 +1,11 @@
 """What W&B's server and agents are told."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from genlit.errors import GenlitError
+from genlit.logging.wandb import Dashboard
 from genlit.runs.records import OBJECTIVE
 from genlit.sweep import online, schema
 
@@ -25,6 +28,24 @@ def test_a_server_is_told_dotted_names_and_the_training():
 def test_a_command_of_the_file_is_kept():
     content = {"method": "random", "metric": {"name": "loss"}, "parameters": {"x": {"value": 1}}, "command": ["train"]}
     assert online.described(schema.read(content), ["dcgan"], None)["command"] == ["train"]
+
+
+def test_a_program_of_the_file_is_left_to_wandbs_own_command():
+    content = {"method": "random", "metric": {"name": "loss"}, "parameters": {"x": {"value": 1}}, "program": "train.py"}
+    told = online.described(schema.read(content), ["dcgan"], None)
+    assert told["program"] == "train.py"
+    assert "command" not in told
+
+
+def test_a_trainings_records_carry_what_the_server_seeks_by_its_name(monkeypatch):
+    sent = []
+    board = Dashboard(SimpleNamespace(define_metric=lambda *a, **k: None, log=sent.append))
+    record = {"progress/images": 3, "fd-lenet/1a2b.n10.val": 5.0, "fd-lenet-floor": 1.0}
+    board.log_metrics(record)
+    monkeypatch.setenv(OBJECTIVE, "fd-lenet")
+    board.log_metrics(record)
+    board.log_metrics({"progress/images": 4})
+    assert sent == [record, record | {"fd-lenet": 5.0}, {"progress/images": 4}]
 
 
 def test_without_a_key_or_told_to_stay_offline_there_is_no_server(monkeypatch, tmp_path):

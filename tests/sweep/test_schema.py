@@ -24,6 +24,8 @@ def test_defaults_are_wandbs():
     assert spec.parameters[0].settings == {"mu": 0, "sigma": 1, "q": 1}
     assert (spec.metric.goal, spec.metric.target, spec.metric.impute) == ("minimize", None, "worst")
     assert spec.hyperband is spec.run_cap is spec.command is None
+    assert not spec.local
+    assert read(controller={"type": "local"}).local
     assert read(early_terminate={"type": "hyperband", "min_iter": 1}).hyperband.strict
     assert read(program="train.py").command == ["${env}", "${interpreter}", "${program}", "${args}"]
 
@@ -60,6 +62,7 @@ def test_defaults_are_wandbs():
         ({"early_terminate": {"type": "hyperband", "max_iter": 9}}, "early_terminate.s is missing"),
         ({"early_terminate": {"type": "hyperband", "max_iter": 2, "s": 1}}, "leaves no band"),
         ({"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 1}}, "eta is 1"),
+        ({"controller": {"type": "locl"}}, "did you mean 'local'"),
         ({"run_cap": 0}, "run_cap is 0"),
         ({"command": "python train.py"}, "command must be a list"),
     ],

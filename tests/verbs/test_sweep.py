@@ -8,6 +8,7 @@ import yaml
 
 from genlit import config
 from genlit.errors import GenlitError
+from genlit.runs import FOLDER
 from genlit.runs.records import read
 from genlit.sweep import schema
 from tests.verbs.conftest import EXPERIMENTS, SMALL, command
@@ -99,3 +100,12 @@ def test_shipped_sweeps_search_keys_of_their_experiment_by_a_held_out_metric(nam
     assert spec.run_cap
     assert spec.metric.name == f"fd-{settings.run.fidelity}"
     assert settings.data.holdout > 0
+
+
+def test_a_trial_whose_training_had_ended_is_not_trained_again(trained_run, monkeypatch, tmp_path):
+    run = trained_run("game")
+    before = (run / "history.jsonl").read_text()
+    monkeypatch.setenv(FOLDER, str(run))
+    command("train", run / "config.yaml", f"--trainer.default_root_dir={tmp_path}")
+    assert (run / "history.jsonl").read_text() == before
+    assert not list(tmp_path.iterdir())
