@@ -7,7 +7,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from genlit.sweep.schema import Metric, Spec
 from genlit.sweep.space import Parameter
@@ -78,12 +78,13 @@ def _sampler(method: str, seed: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.GPSampler(seed=seed, n_startup_trials=STARTUP)
 
 
-def _samples(spec: Spec, trials: Sequence[Known]) -> list[optuna.trial.FrozenTrial]:
+def _samples(spec: Spec, trials: Sequence[Known]) -> list[FrozenTrial]:
     """Trials as a Gaussian process sees them: a failed one has the value that `metric.impute` says."""
     known = [value for trial in trials if (value := best(spec.metric, trial.values)) is not None]
     worst = max(known, key=lambda value: spec.metric.sign * value, default=None)
-    seen = ((trial.coordinates, _worth(spec.metric, trial, worst), trial.state) for trial in trials)
-    return [_sample(space(spec.parameters), *each) for each in seen if each[1] is not None or not each[2].is_finished()]
+    seen = [(trial, _worth(spec.metric, trial, worst)) for trial in trials]
+    axes = space(spec.parameters)
+    return [_sample(axes, t.coordinates, v) for t, v in seen if v is not None or not t.state.is_finished()]
 
 
 def _worth(metric: Metric, trial: Known, worst: float | None) -> float | None:
@@ -95,8 +96,6 @@ def _worth(metric: Metric, trial: Known, worst: float | None) -> float | None:
     return worst if own is None and how else own
 
 
-def _sample(
-    axes: dict[str, BaseDistribution], coordinates: Coordinates, value: float | None, state: TrialState
-) -> optuna.trial.FrozenTrial:
+def _sample(axes: dict[str, BaseDistribution], coordinates: Coordinates, value: float | None) -> FrozenTrial:
     state = TrialState.RUNNING if value is None else TrialState.COMPLETE
-    return optuna.trial.create_trial(state=state, value=value, params=coordinates, distributions=axes)
+    return create_trial(state=state, value=value, params=coordinates, distributions=axes)
