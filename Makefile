@@ -8,10 +8,12 @@ EXP ?= dcgan
 RUN ?= $(EXP)
 RUNS ?= $(RUN)
 IMAGES ?= test
+WORKERS ?= 1
+COUNT ?=
 TO ?= b
 ARGS ?=
 
-.PHONY: help setup train smoke eval rank sample complete score translate puzzle features list doctor theory test lint bench bench-metrics resume-check clean
+.PHONY: help setup train smoke eval rank sample complete score translate puzzle features sweep list doctor theory test lint bench bench-metrics resume-check clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -62,6 +64,9 @@ list: setup ## List experiments, overlays and runs.
 
 doctor: setup ## Check packages, devices, data, folders and dashboard.
 	$(BIN)/python -m genlit doctor
+
+sweep: setup ## Search the best parameters of EXP: make sweep EXP=dcgan WORKERS=2 COUNT=20 ARGS="--local".
+	$(BIN)/python -m genlit sweep "$(EXP)" --workers $(WORKERS) $(if $(COUNT),--count $(COUNT)) $(ARGS)
 
 theory: setup ## Draw the theory of GANs, with every number beside its exact value.
 	OMP_NUM_THREADS=1 $(BIN)/python -m experiments.theory $(ARGS)

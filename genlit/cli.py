@@ -14,7 +14,7 @@ SPLIT = click.option("--split", type=click.Choice(["train", "val", "test"]), def
 DEVICE = click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, ...")
 
 
-@click.group(context_settings={"help_option_names": HELP}, epilog="To come: sweep, report, export.")
+@click.group(context_settings={"help_option_names": HELP}, epilog="To come: report, export.")
 @click.version_option(package_name="genlit")
 def verbs() -> None:
     """Train, compare and use generative image models."""
@@ -222,6 +222,31 @@ def features(run: str, **options) -> None:
     from genlit.verbs.features import features
 
     features(run, **options)
+
+
+@verbs.command()
+@click.argument("experiment")
+@click.option(
+    "--config", "file", metavar="FILE", help="The sweep, or its name in configs/sweep; by default EXPERIMENT's."
+)
+@click.option("--local", "on_this_machine", is_flag=True, help="Search here, although W&B's server could.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Trials at the same time.")
+@click.option("--count", type=click.IntRange(min=1), help="Trials at most, in all; run_cap of the file, too.")
+@click.option(
+    "--dir", "folder", metavar="DIR", help="Where the trials go; by default experiments/runs/sweep-EXPERIMENT."
+)
+@click.option("--args", default="", help='What every trial has: "--with trainer/gpu --trainer.max_steps=200".')
+def sweep(experiment: str, **options) -> None:
+    """Search an experiment's best parameters, by a file in W&B's sweep schema; the same command goes on with it.
+
+    genlit sweep dcgan --workers 2 --count 20   |   genlit sweep dcgan --config mine.yaml --local
+
+    W&B's server and its agents do it where a key is found, else this machine. Several of this command may share one
+    DIR.
+    """
+    from genlit.verbs.sweep import sweep
+
+    sweep(experiment, **options)
 
 
 @verbs.command("list")

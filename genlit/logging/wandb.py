@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
 from genlit.files import write
+from genlit.runs.records import OBJECTIVE, carries
 from genlit.secrets import redact
 
 log = logging.getLogger("genlit")
@@ -68,7 +69,7 @@ class Dashboard(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Sends one record."""
         with self._forgiving():
-            self.run.log(dict(metrics))
+            self.run.log(metrics | _objective(metrics))
 
     @rank_zero_only
     def log_pictures(self, pictures: dict[str, Image.Image], record: dict[str, float]) -> None:
@@ -162,6 +163,13 @@ def _offline(options: dict[str, Any]) -> wandb.Run | None:
     except Exception as error:
         log.warning("W&B does not run here: %s; training goes on, see history.jsonl", _first_line(error))
         return None
+
+
+def _objective(metrics: dict[str, float]) -> dict[str, float]:
+    """The metric that a sweep's server seeks, by the name it knows: it cannot know the digest in the full one."""
+    sought = os.environ.get(OBJECTIVE)
+    found = [value for name, value in metrics.items() if sought and carries(name, sought)]
+    return {sought: found[-1]} if found else {}
 
 
 def _first_line(error: Exception) -> str:

@@ -2,11 +2,12 @@
 
 from genlit.runs.changes import MAY_CHANGE, check_same, differences
 from genlit.runs.folders import ROOT, create, every, folder_of, lock, named, newest, reached, resolve, runs, unfinished
-from genlit.runs.launch import check_launch, offered, primary, take
+from genlit.runs.launch import FOLDER, check_launch, offered, primary, take
 from genlit.runs.names import slug
 from genlit.runs.provenance import record
 
 __all__ = [
+    "FOLDER",
     "MAY_CHANGE",
     "ROOT",
     "check_launch",

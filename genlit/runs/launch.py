@@ -9,6 +9,7 @@ from pathlib import Path
 from genlit.errors import GenlitError
 from genlit.runs.names import slug
 
+FOLDER = "GENLIT_FOLDER"  # the variable that gives a training its run folder: a trial of a sweep has its own
 _INTERACTIVE = ("bash", "interactive")  # the names of SLURM jobs in which a user types several trainings
 _STARTED = time.time()
 _PATIENCE = 60  # s that a process waits for the first one

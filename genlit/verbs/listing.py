@@ -10,10 +10,11 @@ from genlit.engine import checkpoint
 
 
 def show(root: str) -> None:
-    """Prints the experiments with their cost, the overlays, and the runs with how far they came."""
+    """Prints the experiments with their cost, the overlays, the sweeps, and the runs with how far they came."""
     console = Console()
     console.print(_table("experiments", ("make train EXP=", "model", "data", "cost"), _experiments()))
     console.print(_table("overlays", ("--with", "what it says"), _overlays()))
+    console.print(_table("sweeps", ("--config", "what it says"), _sweeps()))
     console.print(_table(f"runs in {root}", ("run", "iterations", "of"), _runs(Path(root))))
 
 
@@ -26,8 +27,19 @@ def _experiments() -> list[tuple[str, ...]]:
 
 
 def _overlays() -> list[tuple[str, ...]]:
-    names = [name for name in config.listed("configs") if name != "base"]
-    return [(name, config.find("configs", name).read_text().partition("\n")[0].lstrip("# ")) for name in names]
+    names = [name for name in config.listed("configs") if name != "base" and not name.startswith("sweep/")]
+    return _described(names)
+
+
+def _sweeps() -> list[tuple[str, ...]]:
+    return _described([name for name in config.listed("configs") if name.startswith("sweep/")])
+
+
+def _described(names: list[str]) -> list[tuple[str, ...]]:
+    return [
+        (name.removeprefix("sweep/"), config.find("configs", name).read_text().partition("\n")[0].lstrip("# "))
+        for name in names
+    ]
 
 
 def _runs(root: Path) -> list[tuple[str, ...]]:

@@ -18,6 +18,7 @@ from genlit.logging.media import png, side_by_side
 from genlit.metrics.images import to_float
 from genlit.metrics.measure import Measure
 from genlit.metrics.sets import Stored
+from genlit.runs.records import carries
 
 
 def busy(what: str) -> AbstractContextManager:
@@ -92,8 +93,7 @@ def _said(claim: config.Namespace, found: list[float]) -> str:
 
 def _outside(claim: config.Namespace, measured: list[Measure]) -> list[float]:
     """The values of a claim's name, whatever the protocol, of which it does not hold."""
-    metric = claim.metric.removesuffix("/")
-    values = [row.value for row in measured if row.name == metric or row.name.startswith((f"{metric}/", f"{metric}."))]
+    values = [row.value for row in measured if carries(row.name, claim.metric)]
     if not values:
         raise GenlitError(f"claim.metric: nothing measured is called '{claim.metric}'")
     low = claim.at_least if claim.at_least is not None else float("-inf")

@@ -1,6 +1,7 @@
 """`genlit train`: from an experiment to a run folder."""
 
 import logging
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -101,7 +102,7 @@ def hush() -> None:
 
 
 def choose(root: str, experiment: str, plain: dict[str, Any], resume: str) -> Path:
-    """The run folder to train in.
+    """The run folder to train in: the one that GENLIT_FOLDER names, if it is set.
 
     Args:
         root: where all runs lie.
@@ -113,6 +114,8 @@ def choose(root: str, experiment: str, plain: dict[str, Any], resume: str) -> Pa
     Raises:
         GenlitError: the run to go on with is not there, has used up its budget, or has damaged checkpoints alone.
     """
+    if given := os.environ.get(runs.FOLDER):
+        return Path(given)
     if resume == "never":
         return runs.create(root, experiment)
     if resume == "auto":
