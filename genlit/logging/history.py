@@ -10,6 +10,7 @@ from lightning.pytorch.loggers.logger import Logger
 from genlit.engine import checkpoint
 from genlit.errors import GenlitError
 from genlit.files import write
+from genlit.logging.records import Record, read
 
 
 class History(Logger):
@@ -61,25 +62,7 @@ class History(Logger):
         write(self.path, "".join(map(_line, kept)))
 
 
-def read(path: str | Path) -> list[dict[str, float | None]]:
-    """The records of a history file; a last line torn by a crash is left out.
-
-    Args:
-        path: a `history.jsonl`.
-
-    Raises:
-        GenlitError: for a file that is not there, or a line before the last that is not JSON.
-    """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    except OSError as error:
-        raise GenlitError(f"cannot read {path}: {error.strerror}; name the history.jsonl of a run") from error
-    whole = [line for line in lines if line.endswith("\n")]
-    return [_parse(path, number, line) for number, line in enumerate(whole, start=1)]
-
-
-def _comes_again(record: dict[str, float | None], it: int, owing: bool) -> bool:
+def _comes_again(record: Record, it: int, owing: bool) -> bool:
     at = record.get("progress/iter", 0)
     return at > it or (owing and at == it and any(key.startswith("val/") for key in record))
 
@@ -87,10 +70,3 @@ def _comes_again(record: dict[str, float | None], it: int, owing: bool) -> bool:
 def _line(record: dict[str, float]) -> str:
     finite = {key: value if value is not None and math.isfinite(value) else None for key, value in record.items()}
     return json.dumps(finite, allow_nan=False, default=float) + "\n"
-
-
-def _parse(path: Path, number: int, line: str) -> dict[str, float | None]:
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        raise GenlitError(f"{path}, line {number} is not JSON ({line[:40]!r}); remove that line") from error
