@@ -69,7 +69,7 @@ def configuration(runs: list[Run]) -> list[dict[str, Any]]:
 
 
 def evaluations(runs: list[Run]) -> dict[str, dict[str, Any]]:
-    """What was measured, by split: each run's table, and the rows of all by the name that says their protocol."""
+    """What was measured, by split: what holds of each run's table, and the rows of all by their names."""
     splits = dict.fromkeys(split for run in runs for split in run.evaluations)
     return {split: _evaluation([run.evaluations.get(split) for run in runs]) for split in splits}
 
@@ -114,12 +114,22 @@ def _template() -> Template:
 
 
 def _evaluation(tables: list[dict[str, Any] | None]) -> dict[str, Any]:
-    rows = [{row["name"]: row for row in table["metrics"]} if table else {} for table in tables]
-    names = dict.fromkeys(name for each in rows for name in each)
+    rows = [{row["name"]: row for row in (table or {}).get("metrics", [])} for table in tables]
+    measured = [(index, table) for index, table in enumerate(tables) if table]
     return {
-        "tables": [(index, table) for index, table in enumerate(tables) if table],
-        "rows": {name: [each.get(name) for each in rows] for name in names},
+        "tables": [{"run": index, "claim": table.get("claim"), "about": _about(table)} for index, table in measured],
+        "rows": {
+            name: [each.get(name) for each in rows] for name in dict.fromkeys(name for each in rows for name in each)
+        },
     }
+
+
+def _about(table: dict[str, Any]) -> str:
+    """What holds of all rows of a table: the checkpoint, and by which network they were measured."""
+    network = {key: value for key, value in table.get("extractor", {}).items() if isinstance(value, str | int | float)}
+    words = {"checkpoint": "{}", "images": "{:,} images seen", "seed": "seed {}"}
+    told = [form.format(table[key]) for key, form in words.items() if key in table]
+    return ", ".join(told + [f"{key} {said(value)[:16]}" for key, value in network.items()])
 
 
 def _row(key: str, flat: list[dict[str, Any]], runs: list[Run]) -> dict[str, Any]:

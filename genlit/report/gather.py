@@ -134,7 +134,9 @@ def gather(folder: Path, name: str) -> Run:
         environment=flat(_content(folder / "environment.json", json.loads) or {}),
         command=_content(folder / "command.txt", str.strip) or "",
         evaluations={split: _content(path, json.loads) for split, path in tables.items()},
-        films={path.name: drawn for path in sorted(folder.glob("pictures/*/"), key=_order) if (drawn := dict(_drawn(path)))},
+        films={
+            path.name: drawn for path in sorted(folder.glob("pictures/*/"), key=_order) if (drawn := dict(_drawn(path)))
+        },
         stills={_title(path, folder): path for pattern in STILLS for path in sorted(folder.glob(pattern))},
     )
 

@@ -21,7 +21,7 @@ def record(run: Path, config_yaml: str, argv: list[str], departures: Differences
         run: the run folder.
         config_yaml: the resolved configuration.
         argv: the command line; values of keys that name a secret are struck out.
-        departures: what the configuration has in place of the experiment's, without secrets; None where that is unknown.
+        departures: what the configuration has in place of the experiment's, without secrets; None: unknown.
     """
     environment = json.dumps(_environment(), indent=2)
     texts = {"config.yaml": config_yaml, "environment.json": environment, "command.txt": shlex.join(redact(argv))}

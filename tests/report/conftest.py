@@ -66,7 +66,9 @@ def make_run(tmp_path):
         (folder / "environment.json").write_text(json.dumps(ENVIRONMENT))
         (folder / "command.txt").write_text("genlit train dcgan --model.width=32\n")
         (folder / "departures.json").write_text(json.dumps({"model.width": [64, 32]}))
-        (folder / "history.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records(steps, offset=offset)))
+        (folder / "history.jsonl").write_text(
+            "".join(json.dumps(each) + "\n" for each in records(steps, offset=offset))
+        )
         for kind in kinds:
             place = folder / "pictures" / kind
             place.mkdir(parents=True)
