@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -100,13 +101,13 @@ class Chart:
     @property
     def logarithmic(self) -> bool:
         """Whether the vertical axis is."""
-        low, high = self._range()
+        low, high = self._range
         return low > 0 and high > DECADES * low
 
     @property
     def ticks(self) -> list[tuple[float, str]]:
         """Heights and labels on the vertical axis."""
-        low, high = self._range()
+        low, high = self._range
         locator = LogLocator(numticks=5) if self.logarithmic else MaxNLocator(4, steps=[1, 2, 5, 10])
         return [(self.y(tick), short(tick)) for tick in locator.tick_values(low, high) if low <= tick <= high]
 
@@ -127,9 +128,10 @@ class Chart:
     def y(self, value: float) -> float:
         """The height of a value."""
         scale = math.log10 if self.logarithmic else float
-        low, high, value = (scale(each) for each in (*self._range(), value))
+        low, high, value = (scale(each) for each in (*self._range, value))
         return BOTTOM - (BOTTOM - TOP) * (value - low) / (high - low)
 
+    @cached_property
     def _range(self) -> tuple[float, float]:
         values = [y for curve in self.curves for _, y in curve.points if y is not None]
         low, high = min(values), max(values)
