@@ -16,7 +16,7 @@ from markupsafe import Markup
 from genlit.errors import GenlitError
 from genlit.files import write
 from genlit.report import curves
-from genlit.report.films import films, stills
+from genlit.report.films import films, stills, webp
 from genlit.report.gather import Run, gather
 
 LIMIT = 20_000_000  # bytes of a page
@@ -34,7 +34,8 @@ def write_page(folders: list[Path], out: Path | None = None) -> Path:
         GenlitError: a run folder is damaged, the page would be too large, or it cannot be written.
     """
     home = Path(os.path.commonpath([folder.resolve() for folder in folders]))
-    page = render(_gathered(folders, home), _title(folders, home)).encode()
+    beside = {path.stem: webp(path) for path in sorted(home.glob("*.png"))}
+    page = render(_gathered(folders, home), _title(folders, home), beside).encode()
     if len(page) > LIMIT:
         size = f"{len(page) / 1e6:.0f} MB of {len(folders)} runs"
         raise GenlitError(f"the page would hold {size}, more than {LIMIT / 1e6:.0f} MB: name fewer runs")
@@ -42,13 +43,20 @@ def write_page(folders: list[Path], out: Path | None = None) -> Path:
     return out or home / FILE
 
 
-def render(runs: list[Run], title: str) -> str:
-    """The page of some runs."""
+def render(runs: list[Run], title: str, beside: dict[str, str]) -> str:
+    """The page of some runs.
+
+    Args:
+        runs: in the order of their colours.
+        title: of the page.
+        beside: pictures of all runs, such as a sweep's parameters, as data URIs by name.
+    """
     style, script = (_file(name) for name in ("style.css", "script.js"))
     return _template().render(
         title=title,
         runs=runs,
         written=datetime.now().astimezone(),
+        beside=beside,
         films=films(runs),
         stills=stills(runs),
         charts=curves.charts(runs),

@@ -102,15 +102,13 @@ def found(name: str, root: Path = ROOT) -> list[Path]:
     Raises:
         GenlitError: there is no run.
     """
-    folder = next((place for place in (Path(name), root / name) if _is_run(place)), None)
-    if folder is None and Path(name).is_dir():
-        within = [path for pattern in BELOW for path in sorted(Path(name).glob(pattern)) if _is_run(path)]
-        if not within:
-            raise GenlitError(f"{name} holds no run: name a run's folder, a sweep's, or an experiment that was trained")
+    if run := next(filter(_is_run, (Path(name), root / name)), None):
+        return [run]
+    if within := [path for pattern in BELOW for path in sorted(Path(name).glob(pattern)) if _is_run(path)]:
         return within
-    if folder is None and not (folder := newest(root, name)):
-        raise GenlitError(f"there is no run {name}, nor a folder of runs: `genlit list` shows the runs in {root}")
-    return [folder]
+    if last := newest(root, name):
+        return [last]
+    raise GenlitError(f"{name} is no run, no folder of runs and no trained experiment: `genlit list` shows {root}")
 
 
 def gather(folder: Path, name: str) -> Run:

@@ -110,10 +110,12 @@ def test_only_the_pages_own_script_and_style_may_work(evaluated):
 
 def test_several_runs_stand_side_by_side_with_what_differs_between_them(make_run, tmp_path):
     runs = [make_run(f"sweep/{i:03d}", offset=i, config={"model": {"name": "DCGAN", "width": 16 * i}}) for i in (1, 2)]
+    (tmp_path / "sweep/parameters.png").write_bytes((runs[0] / "pictures/samples/it-00000000.png").read_bytes())
     page = page_of(*runs)
     assert (tmp_path / "sweep" / "report.html").read_text() == page
     shown = text(page)
     assert "sweep Run Model Data" in shown
+    assert 'alt="parameters of sweep"' in page
     assert "Where the runs differ Key 001 002 model.width 16 32" in shown
     assert len(Structure(page).all("svg")) == 5
 

@@ -67,10 +67,9 @@ def test_runs_are_found_by_folder_by_number_by_experiment_and_in_a_sweep(make_ru
     assert found(str(tmp_path / "dcgan")) == [first, second]
     assert found(str(tmp_path / "sweep")) == [trial]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(GenlitError, match="holds no run"):
-        found(str(tmp_path / "empty"))
-    with pytest.raises(GenlitError, match="there is no run dcgna"):
-        found("dcgna", tmp_path)
+    for name in (str(tmp_path / "empty"), "dcgna"):
+        with pytest.raises(GenlitError, match=f"{name} is no run, no folder of runs and no trained experiment"):
+            found(name, tmp_path)
 
 
 def test_a_report_needs_no_torch(make_run):

@@ -32,5 +32,5 @@ def test_runs_are_shown_side_by_side_in_a_file_of_ones_choice(trained_run, tmp_p
 
 
 def test_a_run_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(GenlitError, match="there is no run dcgna"):
+    with pytest.raises(GenlitError, match="dcgna is no run"):
         command("report", "dcgna")
