@@ -13,7 +13,7 @@ COUNT ?=
 TO ?= b
 ARGS ?=
 
-.PHONY: help setup train smoke eval rank sample complete score translate puzzle features sweep list doctor theory test lint bench bench-metrics resume-check clean
+.PHONY: help setup train smoke eval rank sample complete score translate puzzle features sweep report list doctor theory browser test lint bench bench-metrics resume-check clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -59,6 +59,9 @@ puzzle: setup ## Make images of patches of images: make puzzle EXP=puzzlegan IMA
 features: setup ## Write codes of held-out images as .npz, and probe them.
 	$(BIN)/python -m genlit features "$(RUN)" $(ARGS)
 
+report: setup ## Write the page of EXP's newest run, or of several: make report RUNS="dcgan wgan-gp".
+	$(BIN)/python -m genlit report $(RUNS) $(ARGS)
+
 list: setup ## List experiments, overlays and runs.
 	$(BIN)/python -m genlit list $(ARGS)
 
@@ -71,7 +74,12 @@ sweep: setup ## Search the best parameters of EXP: make sweep EXP=dcgan WORKERS=
 theory: setup ## Draw the theory of GANs, with every number beside its exact value.
 	OMP_NUM_THREADS=1 $(BIN)/python -m experiments.theory $(ARGS)
 
-test: setup ## Run the tests.
+browser: ## Install Chromium, which the tests of reports need, where there is none: by apt-get, as root.
+	@for name in chromium chromium-browser google-chrome; do command -v $$name && exit; done; \
+	[ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null || \
+	{ echo "The tests of reports need a browser: install Chromium (Debian: apt-get install chromium) or Chrome."; exit 1; }
+
+test: setup browser ## Run the tests.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: setup ## Check style with ruff.

@@ -14,7 +14,7 @@ SPLIT = click.option("--split", type=click.Choice(["train", "val", "test"]), def
 DEVICE = click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, ...")
 
 
-@click.group(context_settings={"help_option_names": HELP}, epilog="To come: report, export.")
+@click.group(context_settings={"help_option_names": HELP}, epilog="To come: export.")
 @click.version_option(package_name="genlit")
 def verbs() -> None:
     """Train, compare and use generative image models."""
@@ -247,6 +247,19 @@ def sweep(experiment: str, **options) -> None:
     from genlit.verbs.sweep import sweep
 
     sweep(experiment, **options)
+
+
+@verbs.command()
+@click.argument("runs", metavar="RUN... | SWEEP", nargs=-1, required=True)
+@click.option("--out", metavar="FILE", help="Where the page goes; by default `report.html` in the folder of the runs.")
+def report(runs: tuple[str, ...], out: str | None) -> None:
+    """Write one HTML page of a run, or of several side by side: films, curves, metrics, configuration.
+
+    genlit report dcgan   |   genlit report dcgan wgan-gp --out page.html   |   genlit report experiments/runs/dcgan
+    """
+    from genlit.verbs.report import report
+
+    report(runs, out)
 
 
 @verbs.command("list")

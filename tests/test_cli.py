@@ -68,6 +68,10 @@ def test_a_process_trains_into_a_folder_below_the_root(tmp_path):
     assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_steps"] == 3
     assert torch.__version__.startswith(json.loads((run / "environment.json").read_text())["packages"]["torch"])
     assert "--trainer.max_steps=3" in (run / "command.txt").read_text()
+    departures = json.loads((run / "departures.json").read_text())
+    assert departures["trainer.max_steps"] == [5000, 3]
+    assert "model.ema" not in departures
+    assert "<mark>3</mark>" in (run / "report.html").read_text()
     assert genlit.load(run).sample(2).shape == (2, 1, 32, 32)
 
 

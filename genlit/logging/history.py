@@ -10,7 +10,7 @@ from lightning.pytorch.loggers.logger import Logger
 from genlit.engine import checkpoint
 from genlit.errors import GenlitError
 from genlit.files import write
-from genlit.runs.records import read
+from genlit.runs.records import Record, read
 
 __all__ = ["History", "read"]
 
@@ -64,7 +64,7 @@ class History(Logger):
         write(self.path, "".join(map(_line, kept)))
 
 
-def _comes_again(record: dict[str, float | None], it: int, owing: bool) -> bool:
+def _comes_again(record: Record, it: int, owing: bool) -> bool:
     at = record.get("progress/iter", 0)
     return at > it or (owing and at == it and any(key.startswith("val/") for key in record))
 

@@ -1,6 +1,6 @@
 """Runs: where a training's outputs lie, what made them, and whether it may go on."""
 
-from genlit.runs.changes import MAY_CHANGE, check_same, differences
+from genlit.runs.changes import MAY_CHANGE, Differences, check_same, differences, flat
 from genlit.runs.folders import ROOT, create, every, folder_of, lock, named, newest, reached, resolve, runs, unfinished
 from genlit.runs.launch import FOLDER, check_launch, offered, primary, take
 from genlit.runs.names import slug
@@ -10,11 +10,13 @@ __all__ = [
     "FOLDER",
     "MAY_CHANGE",
     "ROOT",
+    "Differences",
     "check_launch",
     "check_same",
     "create",
     "differences",
     "every",
+    "flat",
     "folder_of",
     "lock",
     "named",

@@ -6,14 +6,24 @@ from genlit.errors import GenlitError
 
 MAY_CHANGE = ("trainer.max_steps", "trainer.default_root_dir", "run", "data.root", "data.workers", "claim", "cost")
 
+Differences = dict[str, tuple[Any, Any]]  # {"model.lr": (old, new)}
+
 _ABSENT = "(absent)"
 
 
-def differences(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def differences(old: dict[str, Any], new: dict[str, Any]) -> Differences:
     """What differs between two configurations: `{"model.lr": (old, new)}`, with `(absent)` where a key is missing."""
-    before, after = _flat(old), _flat(new)
+    before, after = flat(old), flat(new)
     pairs = {key: (before.get(key, _ABSENT), after.get(key, _ABSENT)) for key in before | after}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """A configuration in one level: `{"model.lr": 1e-4}`."""
+    if not isinstance(tree, dict) or not tree:
+        return {prefix: tree} if prefix else {}
+    branches = (flat(value, f"{prefix}.{key}" if prefix else str(key)) for key, value in tree.items())
+    return {key: value for branch in branches for key, value in branch.items()}
 
 
 def check_same(old: dict[str, Any], new: dict[str, Any], allow: bool = False) -> None:
@@ -34,13 +44,6 @@ def check_same(old: dict[str, Any], new: dict[str, Any], allow: bool = False) ->
     if changed and not allow:
         listed = ", ".join(f"{key}: {a} -> {b}" for key, (a, b) in changed.items())
         raise GenlitError(f"This configuration is not the run's ({listed}); undo it, begin a run or pass --override.")
-
-
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(tree, dict) or not tree:
-        return {prefix: tree} if prefix else {}
-    branches = (_flat(value, f"{prefix}.{key}" if prefix else str(key)) for key, value in tree.items())
-    return {key: value for branch in branches for key, value in branch.items()}
 
 
 def _may_change(key: str) -> bool:

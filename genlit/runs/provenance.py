@@ -10,19 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from genlit.files import write
+from genlit.runs.changes import Differences
 from genlit.secrets import redact
 
 
-def record(run: Path, config_yaml: str, argv: list[str]) -> None:
-    """Writes what made a run: config.yaml, environment.json and command.txt.
+def record(run: Path, config_yaml: str, argv: list[str], departures: Differences | None = None) -> None:
+    """Writes what made a run: config.yaml, environment.json, command.txt and departures.json.
 
     Args:
         run: the run folder.
         config_yaml: the resolved configuration.
         argv: the command line; values of keys that name a secret are struck out.
+        departures: what the configuration has in place of the experiment's, without secrets; None: unknown.
     """
     environment = json.dumps(_environment(), indent=2)
     texts = {"config.yaml": config_yaml, "environment.json": environment, "command.txt": shlex.join(redact(argv))}
+    texts |= {"departures.json": json.dumps(departures, indent=2)}
     for name, text in texts.items():
         write(run / name, f"{text.rstrip()}\n")
 

@@ -8,7 +8,10 @@ from genlit.errors import GenlitError
 OBJECTIVE = "GENLIT_OBJECTIVE"  # the variable that names the metric which a sweep of W&B's seeks, without its protocol
 
 
-def read(path: str | Path) -> list[dict[str, float | None]]:
+Record = dict[str, float | None]
+
+
+def read(path: str | Path) -> list[Record]:
     """The records of a history file; a last line torn by a crash is left out.
 
     Args:
@@ -26,7 +29,7 @@ def read(path: str | Path) -> list[dict[str, float | None]]:
     return [_parse(path, number, line) for number, line in enumerate(whole, start=1)]
 
 
-def _parse(path: Path, number: int, line: str) -> dict[str, float | None]:
+def _parse(path: Path, number: int, line: str) -> Record:
     try:
         return json.loads(line)
     except json.JSONDecodeError as error:

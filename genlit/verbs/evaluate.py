@@ -50,6 +50,7 @@ from genlit.metrics.references import published
 from genlit.metrics.sets import Drawn, Pictures, Stored, Translated, opened
 from genlit.metrics.statistics import Summary
 from genlit.model import GenerativeModel
+from genlit.report import write_page
 from genlit.verbs import tables
 from genlit.verbs.trained import trained
 
@@ -90,7 +91,7 @@ class Request:
 def evaluate(
     run: str, request: Request | None = None, *, out: str | None = None, trust: tuple[str, ...] = ()
 ) -> list[Measure]:
-    """Measures a run's checkpoint (averaged weights); prints a table and saves it in the run folder.
+    """Measures a run's checkpoint (averaged weights); prints a table and saves it in the run folder and on its page.
 
     Args:
         run: a run folder, an experiment's name or a checkpoint; `RUN@best` for the best in training.
@@ -117,6 +118,8 @@ def evaluate(
     usual = None if request.chooses or Path(run).is_file() else folder / f"eval-{request.split}{best}.json"
     tables.report(str(path), measured, about, Path(out) if out else usual)
     tables.show_closest(folder / "pictures" / f"closest{best}.png", model, source, request.seed, measured)
+    if usual:
+        write_page([folder])
     if failed:
         raise GenlitError(f"{path} does not hold the experiment's claim: {'; '.join(failed)}")
     return measured

@@ -21,6 +21,7 @@ from genlit.callbacks.likelihood import Likelihood
 from genlit.callbacks.pictures import Pictures
 from genlit.callbacks.posterior import Posterior
 from genlit.callbacks.progress import Progress
+from genlit.callbacks.report import Report
 from genlit.callbacks.sentinel import Sentinel
 from genlit.callbacks.throughput import Throughput
 from genlit.engine import checkpoint
@@ -32,6 +33,7 @@ from genlit.errors import GenlitError
 from genlit.logging.history import History
 from genlit.logging.wandb import Dashboard, dashboard
 from genlit.model import GenerativeModel
+from genlit.secrets import redact
 
 log = logging.getLogger("genlit")
 
@@ -69,7 +71,7 @@ def train(
     resume = "must" if override and resume == "auto" else resume
     run = choose(*place, plain, resume) if runs.primary() else runs.take(*place)
     with runs.lock(run):
-        start = prepare(run, plain, override)
+        start = prepare(run, plain, override, departures(experiment, plain))
         with runs.offered(run, *place):
             trainer = build_trainer(settings, run, start)
             trainer.fit(model, datamodule=source, ckpt_path=start, weights_only=True)
@@ -88,6 +90,7 @@ def print_config(experiment: str, overlays: list[str], flags: list[str], trust: 
 def summarise(run: Path, model: GenerativeModel, loggers: list[Logger]) -> None:
     """Prints how far a training came, how to use what it made, and where its records are shown."""
     print(f"{run}: {model.iteration} iterations, {model.images:,} images; use it: genlit sample {run}")
+    print(f"look at it: {run / 'report.html'}")
     for logger in loggers:
         if isinstance(logger, Dashboard) and logger.url:
             print(f"Weights & Biases: {logger.url}")
@@ -131,7 +134,18 @@ def choose(root: str, experiment: str, plain: dict[str, Any], resume: str) -> Pa
     return run
 
 
-def prepare(run: Path, plain: dict[str, Any], override: bool) -> Path | None:
+def departures(experiment: str, plain: dict[str, Any]) -> runs.Differences | None:
+    """What a configuration has in place of its experiment's, by overlays and flags; None of one that needs them."""
+    try:
+        own = config.dump(config.parse(config.compose(experiment, []), []))
+    except GenlitError:
+        return None
+    return runs.differences(redact(own), redact(plain))
+
+
+def prepare(
+    run: Path, plain: dict[str, Any], override: bool, departures: runs.Differences | None = None
+) -> Path | None:
     """Records what is about to be trained; returns the checkpoint to go on from."""
     if not runs.primary():
         return checkpoint.newest(run / "checkpoints")
@@ -139,7 +153,7 @@ def prepare(run: Path, plain: dict[str, Any], override: bool) -> Path | None:
         runs.check_same(config.read(run / "config.yaml"), plain, override)
     checkpoint.probe(run / "checkpoints")
     checkpoint.sweep(run / "checkpoints")
-    runs.record(run, yaml.safe_dump(plain, sort_keys=False), ["genlit", *sys.argv[1:]])
+    runs.record(run, yaml.safe_dump(plain, sort_keys=False), ["genlit", *sys.argv[1:]], departures)
     start = checkpoint.newest(run / "checkpoints")
     History(run).rewind(checkpoint.iteration(start) if start else 0)
     return start
@@ -195,6 +209,7 @@ def callbacks(options: config.Namespace) -> list:
         *shown,
         Pictures(options.pictures_every, options.pictures),
         *evaluation(options),
+        Report(),
         Preemption(),
         Checkpoints(options.checkpoint_every, options.checkpoint_minutes, options.keep),
     ]

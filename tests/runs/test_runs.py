@@ -223,7 +223,9 @@ def test_a_run_says_what_made_it_and_no_secret(tmp_path, monkeypatch):
     assert set(environment) == {"python", "packages", "commit", "platform", "cpus", "gpus"}
     assert environment["packages"]["torch"].startswith("2.")
     assert shlex.split((tmp_path / "command.txt").read_text())[-1] == "--model.note=two words"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["command.txt", "config.yaml", "environment.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "command.txt", "config.yaml", "departures.json", "environment.json"
+    ]  # fmt: skip
     assert not any("canary" in path.read_text() for path in tmp_path.iterdir())
 
 
