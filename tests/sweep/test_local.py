@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from genlit.sweep import local, schema, trial
 from genlit.sweep.journal import folder_of, logged, open_journal, running
 
+PATIENCE = 300  # s, for a machine that is busy with other things
 WORKER = """
 import pickle, sys
 from genlit.sweep import local
@@ -26,12 +27,23 @@ def quick(monkeypatch):
     monkeypatch.setattr(trial, "POLL", 0.02)
 
 
-def start(asked, tmp_path, **variables):
-    """A worker as a process of its own."""
-    file = tmp_path / "asked.pickle"
-    file.write_bytes(pickle.dumps(asked))
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | variables
-    return subprocess.Popen([sys.executable, "-c", WORKER, file], env=environment, stdout=subprocess.DEVNULL)
+@pytest.fixture
+def start(tmp_path):
+    """Starts workers as processes of their own; none outlives the test."""
+    workers = []
+
+    def worker(asked, **variables):
+        file = tmp_path / "asked.pickle"
+        file.write_bytes(pickle.dumps(asked))
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | variables
+        command = [sys.executable, "-c", WORKER, file]
+        workers.append(subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL))
+        return workers[-1]
+
+    yield worker
+    for each in workers:
+        each.kill()
+        each.wait()
 
 
 def journal_of(asked):
@@ -40,7 +52,7 @@ def journal_of(asked):
 
 def await_trials(asked, n, states=tuple(TrialState)):
     """Waits until n trials are in one of the states."""
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + PATIENCE
     while time.monotonic() < give_up:
         if asked.folder.exists() and sum(each.state in states for each in journal_of(asked).trials) >= n:
             return
@@ -100,25 +112,25 @@ def test_a_trial_that_falls_behind_is_ended_early(asked, monkeypatch):
     assert seen(sweep, 1) == ["started"]
 
 
-def test_a_stopped_sweep_goes_on_where_it_was(asked, tmp_path):
+def test_a_stopped_sweep_goes_on_where_it_was(asked, start):
     sweep = asked(cap=3)
-    worker = start(sweep, tmp_path, PAUSE="0.5")
+    worker = start(sweep, PAUSE="0.5")
     await_trials(sweep, 2)
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(30) == signal.SIGTERM
+    assert worker.wait(PATIENCE) == signal.SIGTERM
     (left,) = running(journal_of(sweep))
     local.run(sweep)
     assert [each.state for each in journal_of(sweep).trials] == [TrialState.COMPLETE] * 3
     assert seen(sweep, left) == ["started", "started", "ended"]
 
 
-def test_eight_workers_lose_and_double_no_trial_though_three_are_killed(asked, tmp_path):
+def test_eight_workers_lose_and_double_no_trial_though_three_are_killed(asked, start):
     sweep = asked(cap=32)
-    workers = [start(sweep, tmp_path, PAUSE="0.15") for _ in range(8)]
+    workers = [start(sweep, PAUSE="0.15") for _ in range(8)]
     await_trials(sweep, 10)
     for worker in workers[:3]:
         worker.kill()
-    assert [worker.wait(120) for worker in workers] == [-signal.SIGKILL] * 3 + [0] * 5
+    assert [worker.wait(PATIENCE) for worker in workers] == [-signal.SIGKILL] * 3 + [0] * 5
     trials = journal_of(sweep).trials
     assert [each.number for each in trials] == list(range(32))
     assert {each.state for each in trials} == {TrialState.COMPLETE}
