@@ -1,7 +1,20 @@
 """Runs: where a training's outputs lie, what made them, and whether it may go on."""
 
 from genlit.runs.changes import MAY_CHANGE, check_same, differences
-from genlit.runs.folders import ROOT, create, every, folder_of, lock, named, newest, reached, resolve, runs, unfinished
+from genlit.runs.folders import (
+    ROOT,
+    WEIGHTS,
+    create,
+    every,
+    folder_of,
+    lock,
+    named,
+    newest,
+    reached,
+    resolve,
+    runs,
+    unfinished,
+)
 from genlit.runs.launch import check_launch, offered, primary, take
 from genlit.runs.names import slug
 from genlit.runs.provenance import record
@@ -9,6 +22,7 @@ from genlit.runs.provenance import record
 __all__ = [
     "MAY_CHANGE",
     "ROOT",
+    "WEIGHTS",
     "check_launch",
     "check_same",
     "create",

@@ -1,7 +1,6 @@
 """`genlit train`: from an experiment to a run folder."""
 
 import logging
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -68,7 +67,7 @@ def train(
     resume = "must" if override and resume == "auto" else resume
     run = choose(*place, plain, resume) if runs.primary() else runs.take(*place)
     with runs.lock(run):
-        start = prepare(run, plain, override)
+        start = prepare(run, plain, override, command(experiment, overlays, flags, resume))
         with runs.offered(run, *place):
             trainer = build_trainer(settings, run, start)
             trainer.fit(model, datamodule=source, ckpt_path=start, weights_only=True)
@@ -128,7 +127,13 @@ def choose(root: str, experiment: str, plain: dict[str, Any], resume: str) -> Pa
     return run
 
 
-def prepare(run: Path, plain: dict[str, Any], override: bool) -> Path | None:
+def command(experiment: str, overlays: list[str], flags: list[str], resume: str) -> list[str]:
+    """The command line that asks for a training, whether one or Python did."""
+    given = [*(f"--with={overlay}" for overlay in overlays), *([] if resume == "auto" else [f"--resume={resume}"])]
+    return ["genlit", "train", experiment, *given, *flags]
+
+
+def prepare(run: Path, plain: dict[str, Any], override: bool, words: list[str]) -> Path | None:
     """Records what is about to be trained; returns the checkpoint to go on from."""
     if not runs.primary():
         return checkpoint.newest(run / "checkpoints")
@@ -136,7 +141,7 @@ def prepare(run: Path, plain: dict[str, Any], override: bool) -> Path | None:
         runs.check_same(config.read(run / "config.yaml"), plain, override)
     checkpoint.probe(run / "checkpoints")
     checkpoint.sweep(run / "checkpoints")
-    runs.record(run, yaml.safe_dump(plain, sort_keys=False), ["genlit", *sys.argv[1:]])
+    runs.record(run, yaml.safe_dump(plain, sort_keys=False), words)
     start = checkpoint.newest(run / "checkpoints")
     History(run).rewind(checkpoint.iteration(start) if start else 0)
     return start
