@@ -111,6 +111,14 @@ def evaluate(names: tuple[str, ...], images: str | None, against: str | None, **
     "--traverse", metavar="CODE", help="Show a code's values side by side, of the same draws: label, category ..."
 )
 @click.option("--classes", metavar="CLASS,...", help="With --traverse label: these classes alone, by their names.")
+@click.option("--interpolate", is_flag=True, help="Walk from one sample to another, a row each.")
+@click.option("--film", metavar="FILE", help="Show such walks, there and back, in a .webp or .gif file.")
+@click.option(
+    "--truncation",
+    type=float,
+    metavar="T",
+    help="Draw codes of a Gaussian prior as if those beyond ±T were drawn again.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of the draws.")
 @click.option("--out", default=None, help="Folder for the pictures; by default `samples` in the run's.")
 @SPLIT
@@ -120,7 +128,7 @@ def sample(run: str, **options) -> None:
     """Write a trained model's samples (or translations of held-out images) as PNGs and a grid.
 
     genlit sample dcgan   |   genlit sample cvae --label 7   |   genlit sample cvae --traverse label --classes 3,7
-    genlit sample text2image --text "rocket, in noto style"
+    genlit sample text2image --text "rocket, in noto style"   |   genlit sample dcgan --film walk.webp --truncation 0.7
     """
     from genlit.verbs.sample import sample
 
@@ -240,7 +248,8 @@ def features(run: str, **options) -> None:
 def export(run: str, **options) -> None:
     """Write a trained model as a folder for others: weights, configuration, card; and graphs, compared with the model.
 
-    genlit export dcgan   |   genlit export dcgan@best --format torch --format onnx   |   genlit export dcgan --push me/dcgan
+    genlit export dcgan   |   genlit export dcgan@best --format torch --format onnx
+    genlit export dcgan --push me/dcgan
     """
     from genlit.verbs.export import export
 

@@ -18,7 +18,7 @@ from genlit.capabilities import (
     Translates,
     directions,
 )
-from genlit.engine.clock import derive
+from genlit.engine.clock import derive, reseed
 from genlit.model import GenerativeModel
 
 ROWS = 4  # of an example
@@ -38,7 +38,7 @@ class Function(NamedTuple):
     Attributes:
         name: of the model's method, with the domain of a translation: `decode`, `translate-b`.
         call: the function.
-        rows: gives n rows to try it on, the same ones for each n.
+        rows: gives n rows to try it on.
     """
 
     name: str
@@ -59,9 +59,11 @@ def functions(model: GenerativeModel) -> Iterator[Function]:
 
 
 def draws(model: Decodes, n: int) -> Tensor:
-    """n rows that `decode` takes, those of the seed 0."""
+    """n rows that `decode` takes."""
+    cpu = torch.device("cpu")
     with model.evaluation():
-        return model._draws(0, n, 0)
+        reseed(cpu, "export")
+        return model.draws(n, cpu)
 
 
 def images(model: GenerativeModel, n: int) -> Tensor:

@@ -13,9 +13,11 @@ from genlit.export.functions import ROWS, Function
 from genlit.model import GenerativeModel
 
 Run = Callable[[Tensor], Tensor]
+SIZES = (1, ROWS, 2 * ROWS - 1)  # numbers of rows that a graph of any number is tried with
+DEPENDS = ("Constraints violated", "Guard failed")  # what torch says of a graph that depends on the number of rows
 
 
-class Untraceable(GenlitError):
+class UntraceableError(GenlitError):
     """A function that no graph can hold."""
 
 
@@ -39,16 +41,16 @@ def traced(model: GenerativeModel, function: Function, batch: int | None) -> Exp
         batch: rows that the graph takes; None for any number.
 
     Raises:
-        Untraceable: it looks at values, draws numbers, or goes through words.
+        UntraceableError: it looks at values, draws numbers, or goes through words.
     """
     if reason := model.lacks.get(function.name):
-        raise Untraceable(f"{type(model).__name__}.{function.name} is no graph: {reason}")
+        raise UntraceableError(f"{type(model).__name__}.{function.name} is no graph: {reason}")
     rows, sizes = function.rows(batch or ROWS), None if batch else ({0: Dim.DYNAMIC},)
     try:
         with model.evaluation(), warnings.catch_warnings(action="ignore"):
             return torch.export.export(_Module(model, function.call).eval(), (rows,), dynamic_shapes=sizes)
     except Exception as error:  # whatever tracing makes of Python
-        raise Untraceable(_said(model, function, error, batch)) from error
+        raise UntraceableError(_said(model, function, error, batch)) from error
 
 
 def save_program(program: ExportedProgram, file: Path) -> Run:
@@ -62,7 +64,7 @@ def save_onnx(program: ExportedProgram, file: Path) -> Run:
 
     Raises:
         GenlitError: the packages of the extra are not here.
-        Untraceable: ONNX has no word for an operation.
+        UntraceableError: ONNX has no word for an operation.
     """
     try:
         import onnxscript  # noqa: F401 (torch.onnx asks for it later, in less plain words)
@@ -73,7 +75,7 @@ def save_onnx(program: ExportedProgram, file: Path) -> Run:
         with warnings.catch_warnings(action="ignore"):
             torch.onnx.export(program, dynamo=True, verbose=False).save(file)
     except Exception as error:  # the converter's errors share no base
-        raise Untraceable(f"{file.stem} cannot be converted to ONNX: {_line(error)}") from error
+        raise UntraceableError(f"{file.stem} cannot be converted to ONNX: {_line(error.__cause__ or error)}") from error
     session = InferenceSession(file, providers=["CPUExecutionProvider"])
     (taken,) = session.get_inputs()
     return lambda rows: torch.from_numpy(session.run(None, {taken.name: rows.numpy()})[0])
@@ -96,18 +98,22 @@ def write_checked(model: GenerativeModel, function: Function, kind: str, batch: 
         What a reader needs to know: the file, the shapes of a row and of its result, the difference found.
 
     Raises:
-        Untraceable: no graph can hold it.
+        UntraceableError: no graph can hold it.
         GenlitError: the graph differs by more than 0 (torch) or 1e-5 · max(1, |original|) (onnx).
     """
     suffix, writer, tolerance = FORMATS[kind]
     file = folder / f"{function.name}{suffix}"
     graph = writer(traced(model, function, batch), file)
-    rows = function.rows(batch or ROWS)
-    found = max(difference(model, function, graph, n) for n in ([batch] if batch else (1, ROWS, ROWS + 3)))
+    try:
+        found = max(difference(model, function, graph, n) for n in ([batch] if batch else SIZES))
+    except (RuntimeError, AssertionError) as error:  # of a graph that holds for some numbers of rows alone
+        file.unlink()
+        raise UntraceableError(_said(model, function, error, batch)) from error
     if not found <= tolerance:  # NaN is no agreement
         raise GenlitError(
             f"{file.name} differs from the model by {found:.1e}, more than {tolerance:g}: it is not exported"
         )
+    rows = function.rows(batch or ROWS)
     with model.evaluation():
         given = function.call(rows)
     shapes = {name: [batch or "batch", *each.shape[1:]] for name, each in (("takes", rows), ("gives", given))}
@@ -127,8 +133,8 @@ def difference(model: GenerativeModel, function: Function, graph: Run, n: int) -
 def _said(model: GenerativeModel, function: Function, error: Exception, batch: int | None) -> str:
     """Why a function cannot be traced, in a sentence."""
     name = f"{type(model).__name__}.{function.name}"
-    if batch is None and "Constraints violated" in str(error):
-        return f"{name} is no graph of any number of rows: fix it by --batch N"
+    if batch is None and any(words in str(error) for words in DEPENDS):
+        return f"{name} is no graph of any number of rows: fix their number by --batch"
     return f"{name} is no graph: {_line(error)}"
 
 

@@ -76,9 +76,14 @@ def costs(records: list[Record]) -> str:
     last = [record for record in records if record["checkpoint"] == "last"] or records
     wall, cpu = (mean(60 * record["cost"][key] for record in last) for key in ("hours", "cpu_hours"))
     machines = dict.fromkeys(machine(record) for record in last)
-    commits = dict.fromkeys((record["commit"] or "unknown")[:7] for record in last)
+    commits = dict.fromkeys(commit(record["commit"] or "unknown") for record in last)
     said = f"{wall:.2g} min, {cpu:.2g} of CPU; {last[0]['images']:,} images; {', '.join(machines)}"
     return f"{said}; {', '.join(commits)}"
+
+
+def commit(name: str) -> str:
+    """A commit's short name, which still says that files had been changed."""
+    return name[:7] + "-dirty" * name.endswith("-dirty")
 
 
 def machine(record: Record) -> str:

@@ -108,9 +108,9 @@ def _record(run: Path, which: str, table: dict[str, Any]) -> Record:
 def _refuse_stale(run: Path, which: str, table: dict[str, Any]) -> None:
     path = runs.resolve(f"{run}@best" if which == "best" else run)
     if checkpoint.iteration(path) != table["iteration"]:
-        best = "@best" * (which == "best")
+        name = f"{run}@best" if which == "best" else str(run)
         raise GenlitError(
-            f"{run}{best} was measured at iteration {table['iteration']}, and is {path.name} now: genlit eval {run}{best}"
+            f"{name} was measured at iteration {table['iteration']}, and is {path.name} now: genlit eval {name}"
         )
 
 

@@ -71,7 +71,7 @@ def drawn(model: GenerativeModel, kind: str, batch: int | None, folder: Path) ->
     for function in functions(model):
         try:
             found.append(graphs.write_checked(model, function, kind, batch, folder))
-        except graphs.Untraceable as error:
+        except graphs.UntraceableError as error:
             reasons.append(str(error))
     if not found:
         none = f"{type(model).__name__} has no function of one tensor that gives one"

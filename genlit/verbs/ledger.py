@@ -1,7 +1,6 @@
 """`genlit ledger`: what runs reached, written down, and the table of it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from genlit import runs
 from genlit.ledger import page, records
