@@ -61,7 +61,8 @@ class Hub(BaseHTTPRequestHandler):
                 tree = [
                     {"type": "file", "path": k, "size": len(v), "oid": COMMIT} for k, v in self.server.files.items()
                 ]
-                return self.answer(tree)
+                self.answer(tree)
+                return
             self.answer({"_id": "1", "id": "me/vae", "sha": COMMIT, "siblings": files})
         else:
             self.answer({"error": "Repository not found"}, 404, **{"X-Error-Code": "RepoNotFound"})
