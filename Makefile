@@ -11,9 +11,10 @@ IMAGES ?= test
 WORKERS ?= 1
 COUNT ?=
 TO ?= b
+SEEDS ?= 0
 ARGS ?=
 
-.PHONY: help setup train smoke eval rank sample complete score translate puzzle features sweep report list doctor theory browser test lint bench bench-metrics resume-check clean
+.PHONY: help setup train smoke eval rank sample complete score translate puzzle features export sweep report ledger reproduce list doctor theory browser test lint bench bench-metrics resume-check clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -61,6 +62,15 @@ features: setup ## Write codes of held-out images as .npz, and probe them.
 
 report: setup ## Write the page of EXP's newest run, or of several: make report RUNS="dcgan wgan-gp".
 	$(BIN)/python -m genlit report $(RUNS) $(ARGS)
+
+export: setup ## Write EXP's newest run as a folder for others: make export ARGS="--format torch --format onnx".
+	$(BIN)/python -m genlit export "$(RUN)" $(ARGS)
+
+ledger: setup ## Build the table of experiments/README.md; make ledger RUNS=folder adds a measured run first.
+	$(BIN)/python -m genlit ledger $(if $(filter command,$(firstword $(origin RUNS))),$(RUNS)) $(ARGS)
+
+reproduce: setup ## Train EXP and check its claim: make reproduce EXP=dcgan SEEDS="0 1 2".
+	$(BIN)/python -m genlit reproduce "$(EXP)" $(foreach seed,$(SEEDS),--seed $(seed)) $(ARGS)
 
 list: setup ## List experiments, overlays and runs.
 	$(BIN)/python -m genlit list $(ARGS)

@@ -177,6 +177,15 @@ class HasPrior(Protocol):
     def prior(self, n: int, device: torch.device) -> Tensor: ...
 
 
+@runtime_checkable
+class Decodes(Protocol):
+    """Makes images of draws, (B, K) to (B, C, H, W); `draws` gives n of them by torch's global random state."""
+
+    def draws(self, n: int, device: torch.device) -> Tensor: ...
+
+    def decode(self, draws: Tensor) -> Tensor: ...
+
+
 def directions(model: Translates) -> list[tuple[str, str]]:
     """Every (from, to) that a model knows."""
     return getattr(model, "directions", None) or list(permutations(model.domains, 2))

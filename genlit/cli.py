@@ -14,7 +14,7 @@ SPLIT = click.option("--split", type=click.Choice(["train", "val", "test"]), def
 DEVICE = click.option("--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, ...")
 
 
-@click.group(context_settings={"help_option_names": HELP}, epilog="To come: export.")
+@click.group(context_settings={"help_option_names": HELP})
 @click.version_option(package_name="genlit")
 def verbs() -> None:
     """Train, compare and use generative image models."""
@@ -111,6 +111,14 @@ def evaluate(names: tuple[str, ...], images: str | None, against: str | None, **
     "--traverse", metavar="CODE", help="Show a code's values side by side, of the same draws: label, category ..."
 )
 @click.option("--classes", metavar="CLASS,...", help="With --traverse label: these classes alone, by their names.")
+@click.option("--interpolate", is_flag=True, help="Walk from one sample to another, a row each.")
+@click.option("--film", metavar="FILE", help="Show such walks, there and back, in a .webp or .gif file.")
+@click.option(
+    "--truncation",
+    type=float,
+    metavar="T",
+    help="Draw codes of a Gaussian prior as if those beyond ±T were drawn again.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of the draws.")
 @click.option("--out", default=None, help="Folder for the pictures; by default `samples` in the run's.")
 @SPLIT
@@ -120,7 +128,7 @@ def sample(run: str, **options) -> None:
     """Write a trained model's samples (or translations of held-out images) as PNGs and a grid.
 
     genlit sample dcgan   |   genlit sample cvae --label 7   |   genlit sample cvae --traverse label --classes 3,7
-    genlit sample text2image --text "rocket, in noto style"
+    genlit sample text2image --text "rocket, in noto style"   |   genlit sample dcgan --film walk.webp --truncation 0.7
     """
     from genlit.verbs.sample import sample
 
@@ -260,6 +268,55 @@ def report(runs: tuple[str, ...], out: str | None) -> None:
     from genlit.verbs.report import report
 
     report(runs, out)
+
+
+@verbs.command()
+@click.argument("run")
+@click.option("--out", metavar="DIR", help="The folder; by default `export` in the run's.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(["safetensors", "torch", "onnx"]),
+    help="Graphs of what the model can do beside its weights, which are written in any case; may be repeated.",
+)
+@click.option("--batch", type=click.IntRange(min=1), help="Rows that graphs take; any number by default.")
+@click.option("--push", metavar="OWNER/NAME", help="Upload it to the Hugging Face hub, too.")
+@TRUST
+def export(run: str, **options) -> None:
+    """Write a trained model as a folder for others: weights, configuration, card; and graphs, compared with the model.
+
+    genlit export dcgan   |   genlit export dcgan@best --format torch --format onnx
+    genlit export dcgan --push me/dcgan
+    """
+    from genlit.verbs.export import export
+
+    export(run, **options)
+
+
+@verbs.command()
+@click.argument("names", metavar="[RUN]...", nargs=-1)
+@click.option("--name", metavar="NAME", help="What the records are called; by default the experiment's name.")
+def ledger(names: tuple[str, ...], name: str | None) -> None:
+    """Write down what measured runs reached, in experiments/records, and build the table in experiments/README.md.
+
+    genlit eval dcgan && genlit ledger dcgan   |   genlit ledger
+    """
+    from genlit.verbs.ledger import ledger
+
+    ledger(names, name=name)
+
+
+@verbs.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+@click.argument("experiment")
+@click.option("--seed", "seeds", type=int, multiple=True, default=[0], help="Of a training; may be repeated.")
+@TRUST
+@click.pass_context
+def reproduce(context: click.Context, experiment: str, **options) -> None:
+    """Train an experiment and check its claim: genlit reproduce dcgan --seed 0 --seed 1 --seed 2."""
+    from genlit.verbs.reproduce import reproduce
+
+    reproduce(experiment, context.args, **options)
 
 
 @verbs.command("list")

@@ -249,6 +249,20 @@ def offered(kind: Literal["model", "data"], name: str) -> type:
     return classes[name]
 
 
+def arguments(kind: type[GenerativeModel], given: dict[str, Any]) -> dict[str, Any]:
+    """A model's options but its shape, as its signature types them: where a file has a list, say, a tuple.
+
+    Raises:
+        GenlitError: the model has no such option, or not of that type.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(kind, "model", skip={"shape"})
+    try:
+        return parser.parse_object({"model": given}).model.as_dict()
+    except ArgumentError as error:
+        raise GenlitError(_explained(str(error), parser)) from error
+
+
 def _parser(model: type[GenerativeModel], data: type[Source]) -> ArgumentParser:
     parser = ArgumentParser(
         prog="genlit train EXP", parser_mode="omegaconf+", exit_on_error=False, add_help=True, allow_abbrev=False

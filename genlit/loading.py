@@ -8,6 +8,7 @@ import torch
 from genlit import config, runs
 from genlit.engine import checkpoint
 from genlit.errors import GenlitError
+from genlit.export.folder import read
 from genlit.model import GenerativeModel
 
 
@@ -15,7 +16,8 @@ def load(run_or_checkpoint: str | Path, *, device: str = "cpu", trust: Iterable[
     """A trained model with its averaged weights, in evaluation mode.
 
     Args:
-        run_or_checkpoint: a checkpoint, a run folder, or an experiment's name: its newest run's newest good checkpoint.
+        run_or_checkpoint: a checkpoint, a run folder, or an experiment's name: its newest run's newest good checkpoint;
+            or an exported model, a folder or `hf:owner/name` on a hub.
         device: where the model goes.
         trust: packages of the user's own whose models may be built.
 
@@ -23,15 +25,23 @@ def load(run_or_checkpoint: str | Path, *, device: str = "cpu", trust: Iterable[
         GenlitError: there is no such run, no good checkpoint in it, or no such model.
     """
     config.trust(trust)
-    saved = checkpoint.load(runs.resolve(run_or_checkpoint), map_location="cpu")
+    path = runs.resolve(run_or_checkpoint)
+    saved = read(path.parent) if path.name == runs.WEIGHTS else checkpoint.load(path, map_location="cpu")
     model = config.offered("model", saved["model"])(**saved["hyper_parameters"] | {"compile": False})
     model.configure_model()
-    model.load_state_dict(saved["state_dict"])
+    try:
+        model.load_state_dict(saved["state_dict"])
+    except (RuntimeError, KeyError, TypeError) as error:
+        raise GenlitError(f"{path} does not fit {saved['model']} as genlit has it now: {_line(error)}") from error
     model._past = (saved["global_step"], saved["images"])
     if model.ema:
         model.ema.exchange(model)
         model.ema = None
     return model.requires_grad_(False).eval().to(usable(device))
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def usable(device: str) -> torch.device:

@@ -111,6 +111,7 @@ class Source(LightningDataModule):
         GenlitError: an argument is out of its range.
     """
 
+    licence: ClassVar[str] = ""  # of the images, and whose they are, where it is known
     resample: ClassVar[Image.Resampling] = Image.Resampling.LANCZOS
     remedies: ClassVar[dict[str, str]] = {}
     spared: ClassVar[int] = 0  # captions of an image, the first, that training never draws where there are more

@@ -35,6 +35,7 @@ class Digits(Source):
         kwargs: those of Source.
     """
 
+    licence = "CC BY-SA 3.0 (MNIST: Yann LeCun, Corinna Cortes, Christopher J. C. Burges)"
     resample = Image.Resampling.BILINEAR
 
     def __init__(self, upscale: bool = True, **kwargs: Any):
@@ -74,6 +75,7 @@ class Emoji(Source):
         GenlitError: `domains` are not two different styles.
     """
 
+    licence = "Apache-2.0 (Noto Emoji: Google), CC BY 4.0 (Twemoji: Twitter), MIT (Fluent Emoji: Microsoft)"
     spared = 1
 
     def __init__(

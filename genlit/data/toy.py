@@ -29,6 +29,7 @@ class Mixture(Source):
         GenlitError: there is no component, or the standard deviation is not above 0.
     """
 
+    licence = "none: points that are drawn by a formula"
     sizes: ClassVar[dict[str, int]] = {"train": 50_000, "test": 10_000}
 
     def __init__(

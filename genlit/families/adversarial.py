@@ -55,6 +55,7 @@ class Adversarial(FromPrior, GenerativeModel):
     players = {"critic": ["critic"], "generator": ["generator"]}
     terms = {"adversarial": 1.0, "gradient_penalty": 0.0, "r1": 0.0, "r2": 0.0, "drift": 0.0}
     averaged = ("generator",)
+    gaussian = True
 
     def __init__(
         self,

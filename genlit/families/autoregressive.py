@@ -30,6 +30,7 @@ class Autoregressive(FromDraws, GenerativeModel):
     terms: ClassVar[dict[str, float]] = {"nll": 1.0}
     averaged: ClassVar[tuple[str, ...]] = ("network",)
     firsts = 64
+    lacks: ClassVar[dict[str, str]] = {"decode": "its pixels are drawn one after the other"}
     levels = 2
     parts = 0
     classes = 0

@@ -52,6 +52,7 @@ class FromText(Adversarial):
 
     terms = Adversarial.terms | {"fake": 0.5, "wrong": 0.5}
     needs = ("image", "text")
+    lacks = {"decode": "its images are made of words, which are no tensors"}
 
     def __init__(
         self,

@@ -33,6 +33,7 @@ class LatentGaussian(FromPrior, GenerativeModel):
     players = {"autoencoder": ["encoder", "decoder", "likelihood"]}
     averaged = ("encoder", "decoder", "likelihood")
     firsts = 1000
+    gaussian = True
 
     def __init__(
         self,

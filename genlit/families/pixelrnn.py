@@ -20,6 +20,7 @@ class PixelRNN(PixelByPixel):
         pixels: options of PixelByPixel.
     """
 
+    lacks = PixelByPixel.lacks | {"log_prob": "its states follow one another, so that it would be as long as the image"}
     recurrence: ClassVar[type[nn.Module]]  # of (h, colours), gates (B, 4h, H, W) to states (B, h, H, W)
     kernel: ClassVar[tuple[int, int]]  # of the convolution from input to state
 

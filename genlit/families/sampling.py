@@ -23,21 +23,28 @@ class FromDraws:
         """Images of draws: (B, K) to (B, C, H, W) in [-1, 1]."""
         raise NotImplementedError(f"{type(self).__name__} defines no decoder")
 
-    def sample(self, n: int, *, seed: int = 0, start: int = 0, batch_size: int = 64, **condition) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        start: int = 0,
+        batch_size: int = 64,
+        truncation: float | None = None,
+        **condition,
+    ) -> Tensor:
         """n images of a seed's endless row, from the `start`-th on; the i-th is the same for every n and start.
 
         Passes are always full, so at one batch size even the rounding does not depend on n. What the model is
-        conditioned on, if on anything, goes to `decode`: a `label`, say.
+        conditioned on, if on anything, goes to `decode`: a `label`, say. `truncation` is the largest absolute value of
+        a code, see `truncated`.
 
         Raises:
             GenlitError: nothing of this model depends on that.
         """
-        for key, value in condition.items():
-            known = key in signature(self.decode).parameters
-            self.require_argument(key, value, known, f"left out: this model knows no {key}")
         with self.evaluation():
             whole = -(-n // batch_size) * batch_size
-            return self._images(self._draws(start, start + whole, seed), batch_size, **condition)[:n]
+            return self._images(self._draws(start, start + whole, seed, truncation), batch_size, **condition)[:n]
 
     @property
     def traversals(self) -> tuple[str, ...]:
@@ -82,17 +89,27 @@ class FromDraws:
         """
         return self.decode(draws, **{code: value})
 
-    def _draws(self, start: int, stop: int, seed: int) -> Tensor:
+    def _draws(self, start: int, stop: int, seed: int, truncation: float | None = None) -> Tensor:
         """Draws start <= i < stop, made on the CPU, so that every device sees the same."""
-        return rows(lambda: self.draws(BLOCK, torch.device("cpu")), start, stop, "sample", seed)
+        drawn = rows(lambda: self.draws(BLOCK, torch.device("cpu")), start, stop, "sample", seed)
+        return drawn if truncation is None else self._narrowed(drawn, truncation)
+
+    def _narrowed(self, draws: Tensor, truncation: float) -> Tensor:
+        """Draws whose codes are truncated; a model without a Gaussian prior has none that could be."""
+        self.require_argument("truncation", truncation, False, "left out: this model has no Gaussian prior")
 
     def _images(self, draws: Tensor, batch_size: int, **condition) -> Tensor:
+        for key, value in condition.items():
+            known = key in signature(self.decode).parameters
+            self.require_argument(key, value, known, f"left out: this model knows no {key}")
         parts = draws.split(batch_size)
         return torch.cat([self.decode(part.to(self.device, self.dtype), **condition) for part in parts])
 
 
 class FromPrior(FromDraws):
     """Gives `sample` and `interpolate` to a GenerativeModel whose `decode` turns codes from a `prior` into images."""
+
+    gaussian = False  # whether the prior is N(0, I)
 
     def prior(self, n: int, device: torch.device) -> Tensor:
         """n codes from the prior, (n, K), with torch's global random state."""
@@ -102,14 +119,40 @@ class FromPrior(FromDraws):
         """What `decode` takes: codes alone, unless a model needs more, such as a label."""
         return self.prior(n, device)
 
-    def interpolate(self, steps: int, *, seeds: tuple[int, int] = (0, 1), **condition) -> Tensor:
+    def interpolate(
+        self, steps: int, *, seeds: tuple[int, int] = (0, 1), truncation: float | None = None, **condition
+    ) -> Tensor:
         """`steps` images on the straight line between two seeds' codes; what else is drawn is the first's."""
         with self.evaluation():
-            start, end = (self._draws(0, 1, seed) for seed in seeds)
-            weight, codes = torch.linspace(0, 1, steps)[:, None], self.prior(1, start.device).shape[1]
-            walk = torch.lerp(start, end, weight)
-            walk[:, codes:] = start[:, codes:]
+            start, end = (self._draws(0, 1, seed, truncation) for seed in seeds)
+            walk = torch.lerp(start, end, torch.linspace(0, 1, steps)[:, None])
+            walk[:, self._codes :] = start[:, self._codes :]
             return self._images(walk, steps, **condition)
+
+    @property
+    def _codes(self) -> int:
+        """The first columns of draws, which are codes."""
+        return self.prior(1, torch.device("cpu")).shape[1]
+
+    def _narrowed(self, draws: Tensor, truncation: float) -> Tensor:
+        if not self.gaussian:
+            return super()._narrowed(draws, truncation)
+        self.require_argument("truncation", truncation, truncation > 0, "above 0, in standard deviations of the prior")
+        return torch.cat([truncated(draws[:, : self._codes], truncation), draws[:, self._codes :]], dim=1)
+
+
+def truncated(z: Tensor, t: float) -> Tensor:
+    """Φ⁻¹(Φ(−t) + Φ(z) (Φ(t) − Φ(−t))): N(0, 1) becomes N(0, 1) given |z| ≤ t, and the order of codes stays.
+
+    The distribution is that of the truncation trick, which draws codes beyond t again: Brock et al. 2019, "Large Scale
+    GAN Training for High Fidelity Natural Image Synthesis", section 3.1, https://arxiv.org/abs/1809.11096.
+
+    Args:
+        z: draws from N(0, 1).
+        t: above 0; small ones trade variety for images near the likeliest.
+    """
+    low, high = torch.special.ndtr(torch.tensor([-t, t], dtype=torch.float64))
+    return torch.special.ndtri(torch.lerp(low, high, torch.special.ndtr(z.double()))).clamp(-t, t).to(z.dtype)
 
 
 def rows(draw: Callable[[], Tensor], start: int, stop: int, *key: str | int) -> Tensor:

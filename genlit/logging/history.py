@@ -64,6 +64,16 @@ class History(Logger):
         write(self.path, "".join(map(_line, kept)))
 
 
+def cost(path: str | Path) -> dict[str, float]:
+    """Hours that a training took by its history: of wall time, and of the processor in iterations; 0 without one."""
+    hours = cpu = done = 0.0
+    for record in read(path) if Path(path).exists() else []:
+        hours = max(hours, record.get("progress/hours") or 0.0)
+        cpu += (record.get("throughput/cpu_ms") or 0.0) * (record["progress/iter"] - done) / 3.6e6
+        done = record["progress/iter"] if "throughput/cpu_ms" in record else done
+    return {"hours": hours, "cpu_hours": cpu}
+
+
 def _comes_again(record: Record, it: int, owing: bool) -> bool:
     at = record.get("progress/iter", 0)
     return at > it or (owing and at == it and any(key.startswith("val/") for key in record))

@@ -1,6 +1,7 @@
 """Pictures for people: grids of images; points of the plane are plotted, see `plane`."""
 
 import io
+from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
+from genlit.errors import known
 from genlit.files import write
 from genlit.logging.plane import POINT, scatter
 
+FILMS = {".webp": {"format": "WEBP", "quality": 90}, ".gif": {"format": "GIF"}}  # by suffix
+FRAME = 50  # ms that a picture of a film stands
 FONT, LINES = 11, 4  # px of captions, and lines of one at most
 LEGIBLE = 512  # px: grids narrower than this are enlarged
 
@@ -141,6 +145,22 @@ def png(picture: Image.Image) -> bytes:
     """A picture as the content of a PNG file."""
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def film(pictures: Sequence[Image.Image], suffix: str) -> bytes:
+    """Pictures one after the other, over and over, as the content of a file.
+
+    Args:
+        pictures: of one size.
+        suffix: .webp or .gif.
+
+    Raises:
+        GenlitError: it is neither.
+    """
+    known("films", [suffix], FILMS)
+    buffer, (first, *others) = io.BytesIO(), pictures
+    first.save(buffer, save_all=True, append_images=others, duration=FRAME, loop=0, **FILMS[suffix])
     return buffer.getvalue()
 
 

@@ -62,7 +62,7 @@ class AAE(FromPrior, GenerativeModel):
         self.require("latent", latent, latent == 2 or prior not in PLANAR, f"2, the dimensions of the prior {prior}")
         rule = f"{' or '.join(PLANAR)}, which have a segment for each of the {classes} classes"
         self.require("prior", prior, not classes or prior in PLANAR, rule)
-        self.latent, self.classes, self.draw = latent, classes, PRIORS[prior]
+        self.latent, self.classes, self.draw, self.gaussian = latent, classes, PRIORS[prior], prior == "gaussian"
         pixels, labels = math.prod(self.shape), classes + 1 if classes else 0
         relus = partial(mlp, activation=nn.ReLU)
         self.encoder = nn.Sequential(nn.Flatten(), relus(pixels, *hidden, latent))

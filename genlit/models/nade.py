@@ -60,7 +60,7 @@ class Estimator(nn.Module):
         self.b, self.c = nn.Parameter(torch.zeros(pixels)), nn.Parameter(torch.zeros(hidden))
 
     def forward(self, values: Tensor) -> Tensor:
-        activation, logits = self.c.expand(len(values), -1), []
+        activation, logits = self.c.expand(values.shape[0], -1), []
         for x, W, V in zip(values.split(BLOCK, 1), self.W.split(BLOCK), self.V.split(BLOCK)):  # noqa: N806
             logits.append(within_block(activation, x, W, V))
             activation = activation + x @ W

@@ -203,7 +203,7 @@ class StarGAN(GenerativeModel):
 
     def kept(self, images: Tensor, column: str) -> Tensor:
         """c̃ of a set before it is asked for anything: attributes as the critic sees them, names unset."""
-        described = images.new_zeros(len(images), len(self.names) + len(self.labels) * self.several)
+        described = images.new_zeros(images.shape[0], len(self.names) + len(self.labels) * self.several)
         if column == BINARY:
             places = [self.names.index(name) for name in self.labels[BINARY]]
             described[:, places] = (self.seen(images)[:, places] > 0).to(described.dtype)

@@ -49,6 +49,7 @@ class VQVAE(FromDraws, GenerativeModel):
     averaged = ("encoder", "codebook", "decoder", "likelihood", "prior_network")
     firsts = 100
     tightens = False
+    lacks = {"decode": "its codes are drawn one after the other"}
 
     def __init__(
         self,
@@ -113,7 +114,7 @@ class VQVAE(FromDraws, GenerativeModel):
 
     def nearest(self, z: Tensor) -> Tensor:
         """argminⱼ ‖z − eⱼ‖ of every vector, (B, D, h, w) to (B, h, w): eq. 1."""
-        return torch.cdist(z.movedim(1, -1).flatten(0, 2), self.codebook.weight).argmin(1).view(len(z), *self.grid)
+        return torch.cdist(z.movedim(1, -1).flatten(0, 2), self.codebook.weight).argmin(1).view(z.shape[0], *self.grid)
 
     def vectors(self, codes: Tensor) -> Tensor:
         """The codebook's vectors, (B, D, h, w)."""

@@ -1,7 +1,20 @@
 """Runs: where a training's outputs lie, what made them, and whether it may go on."""
 
 from genlit.runs.changes import MAY_CHANGE, Differences, check_same, differences, flat
-from genlit.runs.folders import ROOT, create, every, folder_of, lock, named, newest, reached, resolve, runs, unfinished
+from genlit.runs.folders import (
+    ROOT,
+    WEIGHTS,
+    create,
+    every,
+    folder_of,
+    lock,
+    named,
+    newest,
+    reached,
+    resolve,
+    runs,
+    unfinished,
+)
 from genlit.runs.launch import FOLDER, check_launch, offered, primary, take
 from genlit.runs.names import slug
 from genlit.runs.provenance import record
@@ -10,6 +23,7 @@ __all__ = [
     "FOLDER",
     "MAY_CHANGE",
     "ROOT",
+    "WEIGHTS",
     "Differences",
     "check_launch",
     "check_same",

@@ -17,6 +17,7 @@ from genlit.runs.names import slug
 log = logging.getLogger("genlit")
 
 ROOT = Path("experiments/runs")
+WEIGHTS, HUB = "model.safetensors", "hf:"  # of an exported model; before the name of one on a hub
 
 
 def create(root: str | Path, experiment: str) -> Path:
@@ -69,6 +70,8 @@ def named(name: str, root: str | Path) -> Path:
 def resolve(path: str | Path, root: str | Path = ROOT) -> Path:
     """The checkpoint meant by a checkpoint file, a run folder, an experiment's name or `experiment/number`.
 
+    Of an exported model, a folder or `hf:owner/name` on a hub, it is `model.safetensors`.
+
     Args:
         path: what the user gave; a folder or name means its newest good checkpoint, with `@best` behind it the one
             with the lowest distance in training.
@@ -77,6 +80,12 @@ def resolve(path: str | Path, root: str | Path = ROOT) -> Path:
     Raises:
         GenlitError: it is an address, or there is no such run or no good checkpoint in it; the runs there are listed.
     """
+    if str(path).startswith(HUB):
+        from genlit.export.hub import fetch
+
+        return fetch(str(path).removeprefix(HUB)) / WEIGHTS
+    if (exported := Path(path) / WEIGHTS).is_file():
+        return exported
     if "://" in str(path):
         raise GenlitError(f"{path} is an address: download it first, verify it, then load the file.")
     if Path(path).is_file():

@@ -137,9 +137,8 @@ def _images(source: Source, split: str, n: int) -> dict[str, object]:
 
 
 def _hours(folder: Path) -> float | None:
-    if not (file := folder / "history.jsonl").exists():
-        return None
-    return max((record.get("progress/hours") or 0.0 for record in history.read(file)), default=None)
+    file = folder / "history.jsonl"
+    return history.cost(file)["hours"] if file.exists() else None
 
 
 def _apart(entry: Entry, best: Entry) -> Entry:

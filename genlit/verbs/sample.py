@@ -3,18 +3,29 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from genlit import runs
 from genlit.callbacks.pictures import matrix
-from genlit.capabilities import Illustrates, Samples, Translates, Traverses, codes_of, directions, require
+from genlit.capabilities import (
+    Illustrates,
+    Interpolates,
+    Samples,
+    Translates,
+    Traverses,
+    codes_of,
+    directions,
+    require,
+)
 from genlit.data import Source
 from genlit.data.domains import by_domain
-from genlit.errors import GenlitError
+from genlit.errors import GenlitError, known
 from genlit.files import write
 from genlit.loading import load
-from genlit.logging.media import captioned, png, save_each, side_by_side, to_pil, traversal
+from genlit.logging.media import FILMS, captioned, film, png, save_each, side_by_side, to_pil, traversal
 from genlit.logging.plane import POINT, density
 from genlit.model import GenerativeModel
 from genlit.nn.text import words_of
@@ -23,6 +34,11 @@ from genlit.verbs.trained import data_of, watched
 log = logging.getLogger("genlit")
 
 COUNT, POINTS, ROWS = 64, 2000, 8  # images, points of the plane or rows of a traversal, where no number is asked for
+WALKS, STEPS, FRAMES = (
+    16,
+    8,
+    40,
+)  # walks in a film where no number is asked for; images of a walk: side by side, in a film
 
 
 def sample(
@@ -33,6 +49,9 @@ def sample(
     text: str | None = None,
     traverse: str | None = None,
     classes: str | None = None,
+    interpolate: bool = False,
+    film: str | None = None,
+    truncation: float | None = None,
     seed: int = 0,
     out: str | None = None,
     split: str = "test",
@@ -50,6 +69,9 @@ def sample(
         text: a caption to draw images of.
         traverse: a code whose values stand side by side, each row from the same draws: `traverse-<code>.png`.
         classes: names of the classes that a traversal of the label shows, with commas between them.
+        interpolate: whether each row is a walk from one sample to another, in `interpolate.png`.
+        film: a .webp or .gif file of such walks, there and back, beside each other.
+        truncation: the largest absolute value of a code from a Gaussian prior, see `truncated` in families/sampling.
         seed: of the draws.
         out: the folder; by default `samples` in the run's.
         split: whose images are translated.
@@ -60,7 +82,7 @@ def sample(
         GenlitError: the model can do neither, or knows no such class, code or word, or the options contradict each
             other.
     """
-    _refuse(count, label, traverse, classes)
+    _refuse(count, label, traverse, classes, interpolate or film is not None)
     path = runs.resolve(run)
     model = watched(load(path, device=device, trust=trust))
     require(model, "sample", Samples, Translates)
@@ -71,6 +93,9 @@ def sample(
     elif isinstance(model, Samples):
         condition = {} if label is None else {"label": class_of(label, data_of(path))}
         condition |= {} if text is None else {"text": understood(text, model)}
+        condition |= {} if truncation is None else {"truncation": truncation}
+        if interpolate or film is not None:
+            return walked(folder, model, count, seed, condition, film and Path(film))
         images = model.sample(count or (POINTS if model.shape == POINT else COUNT), seed=seed, **condition)
         if not out:
             _clear(folder)
@@ -92,7 +117,7 @@ def sample(
     return folder
 
 
-def _refuse(count: int | None, label: str | None, traverse: str | None, classes: str | None) -> None:
+def _refuse(count: int | None, label: str | None, traverse: str | None, classes: str | None, walks: bool) -> None:
     """Refuses options that say nothing, or nothing together."""
     if count is not None and count < 1:
         raise GenlitError(f"--count: {count} images cannot be written; ask for at least 1")
@@ -100,6 +125,8 @@ def _refuse(count: int | None, label: str | None, traverse: str | None, classes:
         raise GenlitError("--classes says which labels to show side by side: add --traverse label")
     if traverse is not None and label is not None:
         raise GenlitError("--label: one class alone has no traversal; leave it out, or choose columns with --classes")
+    if traverse is not None and walks:
+        raise GenlitError("--traverse varies a code, --interpolate and --film walk between samples: choose one of them")
 
 
 def traversed(
@@ -115,6 +142,37 @@ def traversed(
         raise GenlitError(f"--traverse: {type(model).__name__} has no code {code}: {has}")
     images = model.traverse(code, rows or (POINTS // 10 if model.shape == POINT else ROWS), seed=seed, values=values)
     write(folder / f"traverse-{code}.png", png(traversal(images)))
+
+
+def walked(
+    folder: Path, model: Interpolates, count: int | None, seed: int, condition: dict[str, Any], file: Path | None
+) -> Path:
+    """Walks between samples of neighbouring seeds: each a row of a picture, or all at once in a film; gives its path.
+
+    Args:
+        folder: where the picture goes.
+        model: that walks.
+        count: walks.
+        seed: of the first one's start; the next number is that of its end, and so on.
+        condition: what else `interpolate` takes.
+        file: the film; None for the picture.
+
+    Raises:
+        GenlitError: the model has no codes to walk between, or the film's suffix is neither .webp nor .gif.
+    """
+    require(model, "interpolate", Interpolates)
+    known("--film", [file.suffix] if file else [], FILMS)
+    starts = range(seed, seed + 2 * (count or (WALKS if file else ROWS)), 2)
+    steps = FRAMES if file else STEPS
+    images = torch.stack([model.interpolate(steps, seeds=(start, start + 1), **condition) for start in starts])
+    if file:
+        pictures = [to_pil(frame, columns=4) for frame in images.unbind(1)]
+        write(file, film([*pictures, *pictures[-2:0:-1]], file.suffix))
+    else:
+        file = folder / "interpolate.png"
+        write(file, png(traversal(images)))
+    print(file)
+    return file
 
 
 def _clear(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -71,7 +70,8 @@ def train(
     resume = "must" if override and resume == "auto" else resume
     run = choose(*place, plain, resume) if runs.primary() else runs.take(*place)
     with runs.lock(run):
-        start = prepare(run, plain, override, departures(experiment, plain))
+        words = command(experiment, overlays, flags, resume)
+        start = prepare(run, plain, override, words, departures(experiment, plain))
         with runs.offered(run, *place):
             trainer = build_trainer(settings, run, start)
             trainer.fit(model, datamodule=source, ckpt_path=start, weights_only=True)
@@ -143,8 +143,14 @@ def departures(experiment: str, plain: dict[str, Any]) -> runs.Differences | Non
     return runs.differences(redact(own), redact(plain))
 
 
+def command(experiment: str, overlays: list[str], flags: list[str], resume: str) -> list[str]:
+    """The command line that asks for a training, whether one or Python did."""
+    given = [*(f"--with={overlay}" for overlay in overlays), *([] if resume == "auto" else [f"--resume={resume}"])]
+    return ["genlit", "train", experiment, *given, *flags]
+
+
 def prepare(
-    run: Path, plain: dict[str, Any], override: bool, departures: runs.Differences | None = None
+    run: Path, plain: dict[str, Any], override: bool, words: list[str], departures: runs.Differences | None = None
 ) -> Path | None:
     """Records what is about to be trained; returns the checkpoint to go on from."""
     if not runs.primary():
@@ -153,7 +159,7 @@ def prepare(
         runs.check_same(config.read(run / "config.yaml"), plain, override)
     checkpoint.probe(run / "checkpoints")
     checkpoint.sweep(run / "checkpoints")
-    runs.record(run, yaml.safe_dump(plain, sort_keys=False), ["genlit", *sys.argv[1:]], departures)
+    runs.record(run, yaml.safe_dump(plain, sort_keys=False), words, departures)
     start = checkpoint.newest(run / "checkpoints")
     History(run).rewind(checkpoint.iteration(start) if start else 0)
     return start

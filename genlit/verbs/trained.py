@@ -53,14 +53,14 @@ def trained(run: str, device: str, trust: tuple[str, ...]) -> Trained:
         GenlitError: there is no such run, or its data are gone.
     """
     path = runs.resolve(run)
-    model, folder = load(path, device=device, trust=trust), path.parent.parent
+    model, folder = load(path, device=device, trust=trust), runs.folder_of(path)
     settings = config.parse([folder / "config.yaml"], [])
     return Trained(path, folder, model, config.source(settings), settings)
 
 
 def data_of(path: Path) -> Source:
     """The data of a checkpoint's run."""
-    return config.source(config.parse([path.parent.parent / "config.yaml"], []))
+    return config.source(config.parse([runs.folder_of(path) / "config.yaml"], []))
 
 
 def watched(model: GenerativeModel) -> GenerativeModel:

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 from genlit.capabilities import Interpolates, Samples, Traverses, codes_of
 from genlit.errors import GenlitError
-from genlit.families.sampling import BLOCK, FromDraws, FromPrior, one_of
+from genlit.families.sampling import BLOCK, FromDraws, FromPrior, one_of, truncated
 from genlit.model import GenerativeModel
 
 
@@ -164,3 +165,12 @@ def test_unknown_codes_and_values_are_refused():
         Echo().traverse("label", 2)
     with pytest.raises(GenlitError, match="label is 3: it must be one of the 3 classes 0 to 2"):
         Labelled().traverse("label", 2, values=[3])
+
+
+def test_truncated_codes_are_normal_codes_within_the_bound():
+    z = torch.randn(4000, generator=torch.Generator().manual_seed(0))
+    narrow = truncated(z, 0.7)
+    assert narrow.abs().max() <= 0.7
+    assert stats.kstest(narrow.numpy(), stats.truncnorm(-0.7, 0.7).cdf).pvalue > 0.01
+    assert torch.equal(narrow.argsort(), z.argsort())
+    torch.testing.assert_close(truncated(z, 9.0), z)

@@ -137,3 +137,31 @@ def test_a_model_that_cannot_says_why(trained_run, monkeypatch, lacks, reason):
 def test_no_images_are_refused(trained_run):
     with pytest.raises(GenlitError, match="--count: 0 images cannot be written"):
         command("sample", trained_run("codes"), "-n", 0)
+
+
+def test_walks_between_samples_are_rows_of_a_picture_or_frames_of_a_film(trained_run, tmp_path):
+    run, model = trained_run("codes"), load(trained_run("codes"))
+    command("sample", run, "--interpolate", "-n", 2, "--seed", 5, "--truncation", 0.5, "--out", tmp_path)
+    rows = [model.interpolate(8, seeds=seeds, truncation=0.5) for seeds in ((5, 6), (7, 8))]
+    expected = to_pil(torch.cat(rows), columns=8)
+    assert Image.open(tmp_path / "interpolate.png").tobytes() == expected.tobytes()
+    for suffix in ("webp", "gif"):
+        command("sample", run, "-n", 1, "--film", tmp_path / f"walk.{suffix}")
+        with Image.open(tmp_path / f"walk.{suffix}") as film:
+            assert film.n_frames > 2
+    with pytest.raises(GenlitError, match=r"--film: unknown name '\.mp4'"):
+        command("sample", run, "--film", tmp_path / "walk.mp4")
+
+
+@pytest.mark.parametrize(
+    ("run", "words", "said"),
+    [
+        ("pixels", ["--interpolate"], "PixelCNN cannot interpolate images"),
+        ("pixels", ["--truncation", 0.5], "truncation is 0.5: it must be left out: this model has no Gaussian prior"),
+        ("codes", ["--truncation", 0], "truncation is 0.0: it must be above 0"),
+        ("labels", ["--traverse", "label", "--interpolate"], "choose one of them"),
+    ],
+)
+def test_walks_and_truncation_that_a_model_does_not_have_are_refused(trained_run, run, words, said):
+    with pytest.raises(GenlitError, match=said):
+        command("sample", trained_run(run), *words)
