@@ -82,6 +82,8 @@ class Preemption(Callback):
             if isinstance(callback, Checkpoints):
                 callback.save_now(trainer)
         code = _requeue(trainer) if number == signal.SIGUSR1 and "SLURM_JOB_ID" in os.environ else 128 + number
+        if number == signal.SIGUSR1:
+            _tell_dashboards(trainer, 128 + number)
         log.warning("stopped by %s at iteration %d", signal.Signals(number).name, trainer.global_step)
         # The launching process kills everything, itself included, when one that it started ends with a code above 0.
         raise Preempted(0 if _launched(trainer) else code)
@@ -94,6 +96,12 @@ class Preemption(Callback):
 
 def _nothing() -> None:
     pass
+
+
+def _tell_dashboards(trainer: Trainer, code: int) -> None:
+    for logger in trainer.loggers:
+        if hasattr(logger, "preempted"):
+            logger.preempted(code)
 
 
 def _launched(trainer: Trainer) -> bool:

@@ -28,6 +28,7 @@ SETTINGS = {
     "x_save_requirements": False,
     "silent": True,
     "finish_timeout": 60,  # s: what is not uploaded by then stays on disk, for `wandb sync`
+    "finish_timeout_raises": True,
 }
 
 
@@ -79,9 +80,24 @@ class Dashboard(Logger):
 
     @rank_zero_only
     def finish(self, exit_code: int = 0) -> None:
-        """Uploads what is left and closes the run; done at the exit of the program if not before."""
+        """Uploads what is left and closes the run; done at the exit of the program if not before.
+
+        Args:
+            exit_code: of the program; W&B shows a run as failed where it is not 0.
+        """
         with self._forgiving():
-            self.run.finish(exit_code=exit_code)
+            try:
+                self.run.finish(exit_code=exit_code)
+            except TimeoutError:
+                place = Path(self.run.dir).parent
+                log.warning("W&B did not take everything; upload it later: wandb sync --include-online %s", place)
+
+    @rank_zero_only
+    def preempted(self, exit_code: int) -> None:
+        """Closes the run as one that will go on, which W&B shows as preempted until it does."""
+        with self._forgiving():
+            self.run.mark_preempting()
+        self.finish(exit_code)
 
     @contextmanager
     def _forgiving(self) -> Iterator[None]:

@@ -85,11 +85,12 @@ def print_config(experiment: str, overlays: list[str], flags: list[str], trust: 
 
 
 def summarise(run: Path, model: GenerativeModel, loggers: list[Logger]) -> None:
-    """Prints how far a training came, how to use what it made, and where its records are shown."""
+    """Prints how far a training came, how to use what it made, and where its records are shown, once they are."""
     print(f"{run}: {model.iteration} iterations, {model.images:,} images; use it: genlit sample {run}")
-    for logger in loggers:
-        if isinstance(logger, Dashboard) and logger.url:
-            print(f"Weights & Biases: {logger.url}")
+    for board in (logger for logger in loggers if isinstance(logger, Dashboard)):
+        board.finish()
+        if board.url:
+            print(f"Weights & Biases: {board.url}")
 
 
 def hush() -> None:
