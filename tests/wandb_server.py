@@ -131,13 +131,13 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Says nothing."""
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self.respond(self.stored)
 
-    def do_PUT(self) -> None:  # noqa: N802
+    def do_PUT(self) -> None:
         self.respond(self.keep)
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         named = {"graphql": self.called, "file_stream": self.streamed}
         self.respond(named.get(self.path.rpartition("/")[2], lambda body: b"{}"))  # else the client's own telemetry
 

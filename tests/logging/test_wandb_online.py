@@ -41,11 +41,8 @@ def genlit(*words):
 
 
 def sync(run):
-    done = subprocess.run(
-        [sys.executable, "-m", "wandb", "sync", "--include-online", *sorted(map(str, run.glob("wandb/*run-*")))],
-        timeout=60,
-    )
-    assert done.returncode == 0
+    words = ["-m", "wandb", "sync", "--include-online", *sorted(map(str, run.glob("wandb/*run-*")))]
+    assert subprocess.run([sys.executable, *words], cwd=run, timeout=60).returncode == 0
 
 
 def scalars(run):
