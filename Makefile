@@ -11,7 +11,7 @@ IMAGES ?= test
 TO ?= b
 ARGS ?=
 
-.PHONY: help setup train smoke eval rank sample complete score translate puzzle features list doctor launch theory test lint bench bench-metrics resume-check clean
+.PHONY: help setup train smoke eval rank sample complete score translate puzzle features list doctor launch dashboard theory test lint bench bench-metrics resume-check clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -64,6 +64,9 @@ doctor: setup ## Check packages, devices, data, folders and dashboard.
 
 launch: setup ## Submit EXP to a SLURM cluster: make launch EXP=dcgan-cifar10 ARGS="--nodes 4 --gpus 8 --print".
 	$(BIN)/python -m genlit launch "$(EXP)" $(ARGS)
+
+dashboard: setup ## Give a project at Weights & Biases its panels: make dashboard ARGS="--project genlit".
+	$(BIN)/python -m genlit dashboard $(ARGS)
 
 theory: setup ## Draw the theory of GANs, with every number beside its exact value.
 	OMP_NUM_THREADS=1 $(BIN)/python -m experiments.theory $(ARGS)

@@ -245,6 +245,16 @@ def launch(experiment: str, flags: tuple[str, ...], show: bool, **options) -> No
     launch(experiment, flags, Job(**options), show=show)
 
 
+@verbs.command()
+@click.option("--project", default="genlit", show_default=True, help="Weights & Biases' project, as in run.project.")
+@click.option("--entity", metavar="NAME", help="The user or team that it belongs to; by default you.")
+def dashboard(project: str, entity: str | None) -> None:
+    """Give a project at Weights & Biases the panels that matter: pictures, fidelity, losses by player, throughput."""
+    from genlit.verbs.dashboard import dashboard
+
+    dashboard(project, entity)
+
+
 @verbs.command("list")
 @click.option("--root", default=str(ROOT), show_default=True, help="Where the runs lie.")
 def show(root: str) -> None:

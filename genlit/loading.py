@@ -15,7 +15,8 @@ def load(run_or_checkpoint: str | Path, *, device: str = "cpu", trust: Iterable[
     """A trained model with its averaged weights, in evaluation mode.
 
     Args:
-        run_or_checkpoint: a checkpoint, a run folder, or an experiment's name: its newest run's newest good checkpoint.
+        run_or_checkpoint: a checkpoint, a run folder, an experiment's name (its newest run's newest good checkpoint),
+            or `wandb:entity/project/run`.
         device: where the model goes.
         trust: packages of the user's own whose models may be built.
 

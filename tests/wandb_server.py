@@ -257,6 +257,9 @@ class Handler(BaseHTTPRequestHandler):
         artifact = self.version(project, name)
         return {"project": {"artifactCollectionMembership": artifact and self.membership(artifact)}}
 
+    def ArtifactByID(self, id: str, **_: Any) -> dict:  # noqa: N802
+        return {"artifact": self.membership(self.server.artifacts[int(id)])["artifact"]}
+
     def FetchArtifactManifest(self, id: str) -> dict:  # noqa: N802
         address = f"{self.server.address}/storage/artifact/{id}/manifest"
         return {"artifact": {"currentManifest": {"file": {"directUrl": address}}}}
@@ -301,6 +304,12 @@ class Handler(BaseHTTPRequestHandler):
         address = f"{self.server.address}/storage/artifact/{number}/file/{name}"
         sent = {"uploadUrl": address, "uploadHeaders": [], "uploadMultipartUrls": None, "artifact": {"id": number}}
         return {"storagePath": name, **sent}
+
+    # Workspaces
+
+    def UpsertView2(self, **view: Any) -> dict:  # noqa: N802
+        self.server.views.append(view)
+        return {"upsertView": {"view": {"id": "1", "name": view["name"]}, "inserted": True}}
 
     # Sweeps
 

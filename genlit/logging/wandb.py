@@ -30,6 +30,7 @@ SETTINGS = {
     "finish_timeout": 60,  # s: what is not uploaded by then stays on disk, for `wandb sync`
     "finish_timeout_raises": True,
 }
+UPLOAD_TIMEOUT = 600  # s, of an artifact
 
 
 class Dashboard(Logger):
@@ -77,6 +78,12 @@ class Dashboard(Logger):
         axes = {key: value for key, value in record.items() if key.startswith("progress/")}
         with self._forgiving():
             self.run.log({f"pictures/{name}": wandb.Image(picture) for name, picture in pictures.items()} | axes)
+
+    @rank_zero_only
+    def log_artifact(self, artifact: wandb.Artifact, aliases: list[str]) -> None:
+        """Uploads an artifact, and waits for it: what is left at the end has less time."""
+        with self._forgiving():
+            self.run.log_artifact(artifact, aliases=aliases).wait(timeout=UPLOAD_TIMEOUT)
 
     @rank_zero_only
     def finish(self, exit_code: int = 0) -> None:

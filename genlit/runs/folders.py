@@ -67,16 +67,20 @@ def named(name: str, root: str | Path) -> Path:
 
 
 def resolve(path: str | Path, root: str | Path = ROOT) -> Path:
-    """The checkpoint meant by a checkpoint file, a run folder, an experiment's name or `experiment/number`.
+    """The checkpoint meant by a checkpoint file, a run folder, an experiment's name, `experiment/number` or a W&B run.
 
     Args:
         path: what the user gave; a folder or name means its newest good checkpoint, with `@best` behind it the one
-            with the lowest distance in training.
+            with the lowest distance in training; `wandb:entity/project/run` is downloaded.
         root: where all runs lie.
 
     Raises:
         GenlitError: it is an address, or there is no such run or no good checkpoint in it; the runs there are listed.
     """
+    if str(path).startswith("wandb:"):
+        from genlit.logging import artifacts
+
+        return artifacts.fetched(str(path))
     if "://" in str(path):
         raise GenlitError(f"{path} is an address: download it first, verify it, then load the file.")
     if Path(path).is_file():

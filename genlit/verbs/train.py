@@ -28,6 +28,7 @@ from genlit.engine.preempt import Preemption
 from genlit.engine.processes import gather
 from genlit.engine.strategy import SyncAtStep
 from genlit.errors import GenlitError
+from genlit.logging import artifacts
 from genlit.logging.history import History
 from genlit.logging.wandb import Dashboard, dashboard
 from genlit.model import GenerativeModel
@@ -74,6 +75,7 @@ def train(
             trainer.fit(model, datamodule=source, ckpt_path=start, weights_only=True)
     if runs.primary():
         summarise(run, model, trainer.loggers)
+        close(run, trainer.loggers, settings.run.artifacts)
     return run
 
 
@@ -85,12 +87,19 @@ def print_config(experiment: str, overlays: list[str], flags: list[str], trust: 
 
 
 def summarise(run: Path, model: GenerativeModel, loggers: list[Logger]) -> None:
-    """Prints how far a training came, how to use what it made, and where its records are shown, once they are."""
+    """Prints how far a training came, how to use what it made, and where its records are shown."""
     print(f"{run}: {model.iteration} iterations, {model.images:,} images; use it: genlit sample {run}")
+    for logger in loggers:
+        if isinstance(logger, Dashboard) and logger.url:
+            print(f"Weights & Biases: {logger.url}")
+
+
+def close(run: Path, loggers: list[Logger], keep: bool) -> None:
+    """Closes the dashboards of a training that has ended, where wanted with its checkpoints."""
     for board in (logger for logger in loggers if isinstance(logger, Dashboard)):
+        if keep:
+            artifacts.keep(run, board)
         board.finish()
-        if board.url:
-            print(f"Weights & Biases: {board.url}")
 
 
 def hush() -> None:
