@@ -26,9 +26,9 @@ class Preempted(SystemExit):
 class Preemption(Callback):
     """Turns SIGTERM, SIGUSR1 and SIGINT into a checkpoint at the next iteration boundary and an exit.
 
-    The exit code is 143 for SIGTERM, 130 for SIGINT and 138 for SIGUSR1; SIGUSR1 under SLURM queues the job again and
-    exits with 0. A second SIGINT interrupts at once. Before training there is nothing to save: a signal exits at once.
-    A signal to any process stops all of them at the same iteration.
+    The exit code is 143 for SIGTERM, 130 for SIGINT, which W&B's stop button sends, too, and 138 for SIGUSR1; SIGUSR1
+    under SLURM queues the job again and exits with 0. A second SIGINT interrupts at once. Before training there is
+    nothing to save: a signal exits at once. A signal to any process stops all of them at the same iteration.
     """
 
     def __init__(self) -> None:

@@ -38,7 +38,7 @@ def keep(run: Path, board: Dashboard) -> None:
 
 
 def fetched(name: str) -> Path:
-    """The checkpoint of a W&B run, downloaded, its digests verified.
+    """The checkpoint of a W&B run, downloaded, its digest verified.
 
     Args:
         name: `wandb:entity/project/run`, with `@best` behind it the best instead of the last.
@@ -64,6 +64,8 @@ def fetched(name: str) -> Path:
             f"{name} cannot be had ({reason}): is it the address of a run that was trained with --run.artifacts=true?"
         ) from error
     (path,) = checkpoint.checkpoints(folder / "checkpoints")
+    if fault := checkpoint.damage(path):
+        raise GenlitError(fault)
     return path
 
 

@@ -1,6 +1,9 @@
 """Checkpoints in a W&B server on this machine, and back."""
 
 import json
+import os
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,23 +20,28 @@ from tests.wandb_server import ENTITY
 
 SMALL = [
     "--trainer.max_steps=2", "--trainer.accelerator=cpu", "--trainer.limit_val_batches=0", "--run.pictures=4",
-    "--run.progress=false", "--run.wandb=online", "--run.project=digits", "--run.checkpoint_every=1",
+    "--run.progress=false", "--run.checkpoint_every=1",
 ]  # fmt: skip
+GAME = "model: {name: DCGAN, width: 2}\ndata: {name: Digits, size: 16, batch_size: 4}\n"
 
 
 def genlit_command(*words):
     verbs.main([str(word) for word in words], prog_name="genlit", standalone_mode=False)
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of two iterations."""
+    root = tmp_path_factory.mktemp("runs")
+    (root / "game.yaml").write_text(GAME)
+    genlit_command("train", root / "game.yaml", *SMALL, "--run.wandb=disabled", f"--trainer.default_root_dir={root}")
+    return root / "game" / "001"
+
+
 @pytest.fixture
-def run(tmp_path, wandb_server):
-    """A run of two iterations in W&B, without artifacts."""
-    (tmp_path / "game.yaml").write_text(
-        "model: {name: DCGAN, width: 2}\ndata: {name: Digits, size: 16, batch_size: 4}\n"
-    )
-    genlit_command("train", tmp_path / "game.yaml", *SMALL, f"--trainer.default_root_dir={tmp_path}")
-    assert not wandb_server.artifacts
-    return tmp_path / "game" / "001"
+def run(tmp_path, trained):
+    """A copy of that run."""
+    return Path(shutil.copytree(trained, tmp_path / "game" / "001"))
 
 
 def kept(run):
@@ -58,12 +66,13 @@ def test_the_best_and_the_last_checkpoint_say_what_they_are(run, wandb_server):
     assert checkpoint.iteration(fetched(name)) == 2
 
 
-def test_a_training_keeps_them_where_it_is_told_to_and_they_serve_as_a_run(run, wandb_server, tmp_path):
-    place = f"--trainer.default_root_dir={tmp_path}"
-    genlit_command("train", tmp_path / "game.yaml", *SMALL, place, "--run.artifacts=true", "--resume=never")
+def test_a_training_keeps_them_where_it_is_told_to_and_they_serve_as_a_run(wandb_server, tmp_path):
+    (tmp_path / "game.yaml").write_text(GAME)
+    told = ["--run.artifacts=true", "--run.wandb=online", "--run.project=digits"]
+    genlit_command("train", tmp_path / "game.yaml", *SMALL, *told, f"--trainer.default_root_dir={tmp_path}")
     (artifact,) = wandb_server.artifacts
     name = f"wandb:{ENTITY}/digits/{artifact.name.removeprefix('checkpoint-')}"
-    expected = genlit.load(tmp_path / "game" / "002").sample(2)
+    expected = genlit.load(tmp_path / "game" / "001").sample(2)
     assert torch.equal(genlit.load(name).sample(2), expected)
     genlit_command("sample", name, "-n", "2", "--out", tmp_path / "shown")
     assert len(list((tmp_path / "shown").glob("*.png"))) == 3
@@ -74,7 +83,8 @@ def test_a_file_that_is_not_what_was_uploaded_is_refused(run, wandb_server):
     (artifact,) = wandb_server.artifacts
     file = next(file for file in artifact.files if file.endswith(".ckpt"))
     artifact.files[file] = artifact.files[file][:-1] + b"x"
-    with pytest.raises(GenlitError, match="cannot be had"):
+    shutil.rmtree(os.environ["WANDB_CACHE_DIR"])  # it holds what was uploaded
+    with pytest.raises(GenlitError, match="it is damaged"):
         fetched(name)
 
 
