@@ -14,7 +14,7 @@ TO ?= b
 SEEDS ?= 0
 ARGS ?=
 
-.PHONY: help setup train smoke eval rank sample complete score translate puzzle features export sweep report ledger reproduce list doctor theory browser test lint bench bench-metrics resume-check clean
+.PHONY: help setup train smoke eval rank sample complete score translate puzzle features export sweep report ledger reproduce list doctor launch dashboard theory browser test lint bench bench-metrics resume-check clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -80,6 +80,12 @@ doctor: setup ## Check packages, devices, data, folders and dashboard.
 
 sweep: setup ## Search the best parameters of EXP: make sweep EXP=dcgan WORKERS=2 COUNT=20 ARGS="--local".
 	$(BIN)/python -m genlit sweep "$(EXP)" --workers $(WORKERS) $(if $(COUNT),--count $(COUNT)) $(ARGS)
+
+launch: setup ## Submit EXP to a SLURM cluster: make launch EXP=dcgan-cifar10 ARGS="--nodes 4 --gpus 8 --print".
+	$(BIN)/python -m genlit launch "$(EXP)" $(ARGS)
+
+dashboard: setup ## Give a project at Weights & Biases its panels: make dashboard ARGS="--project genlit".
+	$(BIN)/python -m genlit dashboard $(ARGS)
 
 theory: setup ## Draw the theory of GANs, with every number beside its exact value.
 	OMP_NUM_THREADS=1 $(BIN)/python -m experiments.theory $(ARGS)

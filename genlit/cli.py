@@ -319,6 +319,37 @@ def reproduce(context: click.Context, experiment: str, **options) -> None:
     reproduce(experiment, context.args, **options)
 
 
+@verbs.command()
+@click.argument("experiment")
+@click.option("--nodes", type=click.IntRange(min=1), default=1, show_default=True, help="How many machines.")
+@click.option("--gpus", type=click.IntRange(min=0), default=1, show_default=True, help="Of each; 0 is the CPU.")
+@click.option("--workers", type=click.IntRange(min=1), help="Run so many workers of a sweep instead, as an array.")
+@click.option("--dir", "folder", metavar="DIR", help="Folder that the workers share: their journal and trials.")
+@click.option("--time", metavar="TIME", help="Time of a job, 24:00:00; a longer training takes several.")
+@click.option("--partition", metavar="NAME", help="Kind of machines, by the cluster's name for it.")
+@click.option("--print", "show", is_flag=True, help="Print the script and submit nothing.")
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED)
+def launch(experiment: str, flags: tuple[str, ...], show: bool, **options) -> None:
+    """Submit a training to a SLURM cluster; it goes on by itself where a job's time was too short.
+
+    genlit launch dcgan-cifar10 --nodes 4 --gpus 8 --time 4:00:00 -- --with trainer/ddp --trainer.max_steps=100000
+    genlit launch dcgan --workers 8 --dir experiments/runs/sweep -- --config configs/sweep/dcgan.yaml
+    """
+    from genlit.verbs.launch import Job, launch
+
+    launch(experiment, flags, Job(**options), show=show)
+
+
+@verbs.command()
+@click.option("--project", default="genlit", show_default=True, help="Weights & Biases' project, as in run.project.")
+@click.option("--entity", metavar="NAME", help="The user or team that it belongs to; by default you.")
+def dashboard(project: str, entity: str | None) -> None:
+    """Give a project at Weights & Biases the panels that matter: pictures, fidelity, losses by player, throughput."""
+    from genlit.verbs.dashboard import dashboard
+
+    dashboard(project, entity)
+
+
 @verbs.command("list")
 @click.option("--root", default=str(ROOT), show_default=True, help="Where the runs lie.")
 def show(root: str) -> None:

@@ -72,6 +72,7 @@ class Run:
         sentinel: what a collapse that they show leads to: a warning, the training's stop, or a return: a stop that sets
             the checkpoints since the last healthy one aside. null does not look.
         wandb: where Weights & Biases records go; auto is online where a key is found, else offline.
+        artifacts: whether the run there, where it is online, also keeps the best and the last checkpoint.
         project: Weights & Biases' project.
         tags: Weights & Biases' tags.
         progress: whether a progress bar is shown.
@@ -90,6 +91,7 @@ class Run:
     evaluate_share: float = 0.1
     sentinel: Literal["warn", "stop", "return"] | None = "warn"
     wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
+    artifacts: bool = False
     project: str = "genlit"
     tags: list[str] | None = None
     progress: bool = True

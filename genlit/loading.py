@@ -17,7 +17,7 @@ def load(run_or_checkpoint: str | Path, *, device: str = "cpu", trust: Iterable[
 
     Args:
         run_or_checkpoint: a checkpoint, a run folder, or an experiment's name: its newest run's newest good checkpoint;
-            or an exported model, a folder or `hf:owner/name` on a hub.
+            or an exported model, a folder or `hf:owner/name` on a hub; or `wandb:entity/project/run`.
         device: where the model goes.
         trust: packages of the user's own whose models may be built.
 

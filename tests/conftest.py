@@ -1,15 +1,18 @@
 """Decoded data sets are shared by all tests of a session, in every process."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+import wandb
 from torch import Tensor
 
 from genlit.engine.clock import Batches
 from genlit.metrics.capabilities import captions
 from genlit.metrics.extractors.lenet import RECIPE
+from tests.wandb_server import VARIABLES, Server
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -17,6 +20,22 @@ def decoded_once(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENLIT_DATA", str(tmp_path_factory.getbasetemp().parent / "genlit-data"))
         yield
+
+
+@pytest.fixture
+def wandb_server(monkeypatch, tmp_path_factory):
+    """A W&B server on this machine, and a user who is logged in there and nowhere else."""
+    home, server = tmp_path_factory.mktemp("home"), Server()
+    for name in [name for name in os.environ if name.startswith("WANDB_")] + ["NETRC"]:
+        monkeypatch.delenv(name, raising=False)
+    places = {f"WANDB_{kind}_DIR": str(home / kind.lower()) for kind in ("CONFIG", "CACHE", "DATA", "ARTIFACT")}
+    for name, value in (VARIABLES | places | {"WANDB_BASE_URL": server.address, "HOME": str(home)}).items():
+        monkeypatch.setenv(name, value)
+    wandb.teardown()
+    yield server
+    wandb.teardown()
+    server.close()
+    assert server.unknown == []
 
 
 @pytest.fixture(scope="module")

@@ -26,9 +26,9 @@ class Preempted(SystemExit):
 class Preemption(Callback):
     """Turns SIGTERM, SIGUSR1 and SIGINT into a checkpoint at the next iteration boundary and an exit.
 
-    The exit code is 143 for SIGTERM, 130 for SIGINT and 138 for SIGUSR1; SIGUSR1 under SLURM queues the job again and
-    exits with 0. A second SIGINT interrupts at once. Before training there is nothing to save: a signal exits at once.
-    A signal to any process stops all of them at the same iteration.
+    The exit code is 143 for SIGTERM, 130 for SIGINT, which W&B's stop button sends, too, and 138 for SIGUSR1; SIGUSR1
+    under SLURM queues the job again and exits with 0. A second SIGINT interrupts at once. Before training there is
+    nothing to save: a signal exits at once. A signal to any process stops all of them at the same iteration.
     """
 
     def __init__(self) -> None:
@@ -82,6 +82,8 @@ class Preemption(Callback):
             if isinstance(callback, Checkpoints):
                 callback.save_now(trainer)
         code = _requeue(trainer) if number == signal.SIGUSR1 and "SLURM_JOB_ID" in os.environ else 128 + number
+        if number == signal.SIGUSR1:
+            _tell_dashboards(trainer, 128 + number)
         log.warning("stopped by %s at iteration %d", signal.Signals(number).name, trainer.global_step)
         # The launching process kills everything, itself included, when one that it started ends with a code above 0.
         raise Preempted(0 if _launched(trainer) else code)
@@ -94,6 +96,12 @@ class Preemption(Callback):
 
 def _nothing() -> None:
     pass
+
+
+def _tell_dashboards(trainer: Trainer, code: int) -> None:
+    for logger in trainer.loggers:
+        if hasattr(logger, "preempted"):
+            logger.preempted(code)
 
 
 def _launched(trainer: Trainer) -> bool:

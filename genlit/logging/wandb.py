@@ -29,7 +29,9 @@ SETTINGS = {
     "x_save_requirements": False,
     "silent": True,
     "finish_timeout": 60,  # s: what is not uploaded by then stays on disk, for `wandb sync`
+    "finish_timeout_raises": True,
 }
+UPLOAD_TIMEOUT = 600  # s, of an artifact
 
 
 class Dashboard(Logger):
@@ -79,10 +81,31 @@ class Dashboard(Logger):
             self.run.log({f"pictures/{name}": wandb.Image(picture) for name, picture in pictures.items()} | axes)
 
     @rank_zero_only
-    def finish(self, exit_code: int = 0) -> None:
-        """Uploads what is left and closes the run; done at the exit of the program if not before."""
+    def log_artifact(self, artifact: wandb.Artifact, aliases: list[str]) -> None:
+        """Uploads an artifact, and waits for it: what is left at the end has less time."""
         with self._forgiving():
-            self.run.finish(exit_code=exit_code)
+            self.run.log_artifact(artifact, aliases=aliases).wait(timeout=UPLOAD_TIMEOUT)
+
+    @rank_zero_only
+    def finish(self, exit_code: int = 0) -> None:
+        """Uploads what is left and closes the run; done at the exit of the program if not before.
+
+        Args:
+            exit_code: of the program; W&B shows a run as failed where it is not 0.
+        """
+        with self._forgiving():
+            try:
+                self.run.finish(exit_code=exit_code)
+            except TimeoutError:
+                place = Path(self.run.dir).parent
+                log.warning("W&B did not take everything; upload it later: wandb sync --include-online %s", place)
+
+    @rank_zero_only
+    def preempted(self, exit_code: int) -> None:
+        """Closes the run as one that will go on, which W&B shows as preempted until it does."""
+        with self._forgiving():
+            self.run.mark_preempting()
+        self.finish(exit_code)
 
     @contextmanager
     def _forgiving(self) -> Iterator[None]:

@@ -68,18 +68,22 @@ def named(name: str, root: str | Path) -> Path:
 
 
 def resolve(path: str | Path, root: str | Path = ROOT) -> Path:
-    """The checkpoint meant by a checkpoint file, a run folder, an experiment's name or `experiment/number`.
+    """The checkpoint meant by a checkpoint file, a run folder, an experiment's name, `experiment/number` or a W&B run.
 
     Of an exported model, a folder or `hf:owner/name` on a hub, it is `model.safetensors`.
 
     Args:
         path: what the user gave; a folder or name means its newest good checkpoint, with `@best` behind it the one
-            with the lowest distance in training.
+            with the lowest distance in training; `wandb:entity/project/run` is downloaded.
         root: where all runs lie.
 
     Raises:
         GenlitError: it is an address, or there is no such run or no good checkpoint in it; the runs there are listed.
     """
+    if str(path).startswith("wandb:"):
+        from genlit.logging import artifacts
+
+        return artifacts.fetched(str(path))
     if str(path).startswith(HUB):
         from genlit.export.hub import fetch
 

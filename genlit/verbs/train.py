@@ -29,6 +29,7 @@ from genlit.engine.preempt import Preemption
 from genlit.engine.processes import gather
 from genlit.engine.strategy import SyncAtStep
 from genlit.errors import GenlitError
+from genlit.logging import artifacts
 from genlit.logging.history import History
 from genlit.logging.wandb import Dashboard, dashboard
 from genlit.model import GenerativeModel
@@ -77,6 +78,7 @@ def train(
             trainer.fit(model, datamodule=source, ckpt_path=start, weights_only=True)
     if runs.primary():
         summarise(run, model, trainer.loggers)
+        close(run, trainer.loggers, settings.run.artifacts)
     return run
 
 
@@ -94,6 +96,14 @@ def summarise(run: Path, model: GenerativeModel, loggers: list[Logger]) -> None:
     for logger in loggers:
         if isinstance(logger, Dashboard) and logger.url:
             print(f"Weights & Biases: {logger.url}")
+
+
+def close(run: Path, loggers: list[Logger], keep: bool) -> None:
+    """Closes the dashboards of a training that has ended, where wanted with its checkpoints."""
+    for board in (logger for logger in loggers if isinstance(logger, Dashboard)):
+        if keep:
+            artifacts.keep(run, board)
+        board.finish()
 
 
 def hush() -> None:
