@@ -51,7 +51,11 @@ def _flags(overrides: dict[str, Any]) -> list[str]:
     sections = (
         {f"{k}.{key}": x for key, x in v.items()} if isinstance(v, dict) else {k: v} for k, v in overrides.items()
     )
-    return [f"--{key}={json.dumps(value, default=str)}" for section in sections for key, value in section.items()]
+    return [f"--{key}={_word(value)}" for section in sections for key, value in section.items()]
+
+
+def _word(value: Any) -> str:
+    return str(value) if isinstance(value, str | Path) else json.dumps(value, default=str)
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ from genlit.ledger import page, records
 from tests.verbs.conftest import SMALL, command
 
 TINY = "model: {name: Bernoulli}\ndata: {name: Digits, size: 8, binarize: threshold, batch_size: 50}\n"
+TINY += "trainer: {max_steps: 5}\n"
 
 
 @pytest.fixture(scope="module")
