@@ -57,12 +57,12 @@ def test_seeds_stand_in_one_row_and_protocols_in_rows_of_their_own(runs):
 
 
 def test_what_stands_around_the_table_stays(runs):
-    page.PAGE.write_text(f"Before.\n{page.BEGIN}\nold\n{page.END}\nAfter.\n")
+    page.PAGE.write_text(f"Before.\n{page.BEGIN}\nstale\n{page.END}\nAfter.\n")
     command("ledger", runs[0])
     text = page.PAGE.read_text()
     assert text.startswith("Before.\n")
     assert text.endswith("After.\n")
-    assert "old" not in text
+    assert "stale" not in text
     page.PAGE.write_text("No place.")
     with pytest.raises(GenlitError, match="has no place for the table"):
         command("ledger")
