@@ -114,7 +114,7 @@ class FromText(Adversarial):
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
-        if not self.vocabulary.examples:  # a checkpoint has brought its own
+        if not (self.vocabulary.words or self.vocabulary.examples):  # a checkpoint has brought its own
             self.meet(self.trainer.datamodule)
         self.vocabulary.expect(line for lines in self.trainer.datamodule.captions("train") for line in lines)
 

@@ -119,10 +119,11 @@ def test_a_gan_is_measured_by_its_samples_and_the_same_again(dcgan):
 def test_a_second_stage_stands_beside_the_first(dcgan, monkeypatch):
     grey = lambda model, n, **draws: torch.zeros(n, *model.shape)  # noqa: E731
     monkeypatch.setattr(DCGAN, "enlarged", grey, raising=False)
-    fine, coarse, ratio = evaluate(str(dcgan), Request(metrics=("fid",), n=64))
+    fine, coarse, ratio, *details = evaluate(str(dcgan), Request(metrics=("fid",), n=64))
     assert coarse.name == fine.name.replace(".test", ".stage-one.test")
     assert ratio.name == f"stage-one-ratio/{fine.name.replace('/', '-')}"
     assert ratio.value == fine.value / coarse.value
+    assert [row.name for row in details] == ["detail-ratio/n64", "detail-ratio-stage-one/n64"]
 
 
 def test_samples_that_are_most_like_training_images_are_told_and_shown(dcgan):
