@@ -367,6 +367,18 @@ def doctor() -> None:
     doctor()
 
 
+@verbs.command()
+@click.argument("names", metavar="NAME...|all", nargs=-1)
+def faults(names: tuple[str, ...], **options) -> None:
+    """Make faults happen in real trainings, and tell what came of each: genlit faults all   |   genlit faults kill9.
+
+    What genlit promises of each is in docs/promises.md; the exit code is 1 where a promise is not kept.
+    """
+    from genlit.verbs.faults import faults
+
+    faults(names, **options)
+
+
 def main() -> None:
     """Runs a verb; bad input ends in one sentence and exit code 2."""
     # Read when torch is loaded. Threads that spin long while they wait make training 5 to 50 times slower where they
