@@ -32,6 +32,7 @@ from genlit.model import GenerativeModel
 from genlit.runs.changes import differences
 from genlit.secrets import redact
 
+Contents = list[tuple[Path, dict[str, Any]]]  # files, and what `read` gives of each
 SECTIONS = ("model", "data", "run", "trainer")
 _TRUSTED: list[ModuleType] = []
 TRAINER = {  # Lightning's options that mean the same here; the others are refused
@@ -195,10 +196,10 @@ def parse(files: list[Path], flags: list[str]) -> Namespace:
         GenlitError: an unknown key or class, a value of the wrong type, a number that is not finite,
             a count below 1, a precision or devices that are not offered, a secret.
     """
-    for file in files:
-        _refuse_no_sections(file)
-    _refuse_replaced(files, flags)
-    parser = _parser(_named("model", files, flags), _named("data", files, flags))
+    contents = [(file, read(file)) for file in files]
+    _refuse_empty(contents)
+    _refuse_replaced(contents, flags)
+    parser = _parser(_named("model", contents, flags), _named("data", contents, flags))
     arguments = [f"--config={file}" for file in files] + flags
     OmegaConf.clear_resolver("oc.env")  # a secret of the environment must not reach a configuration that is saved
     try:
@@ -301,27 +302,27 @@ def _other_trainer_options() -> set[str]:
     return set(inspect.signature(Trainer.__init__).parameters) - TRAINER - {"self"}
 
 
-def _named(kind: Literal["model", "data"], files: list[Path], flags: list[str]) -> type:
+def _named(kind: Literal["model", "data"], contents: Contents, flags: list[str]) -> type:
     """The class that the last of files and flags names."""
-    sections = [read(file).get(kind, {}) for file in files]
-    names = [section["name"] for section in sections if "name" in section]
+    names = [content[kind]["name"] for _, content in contents if "name" in content.get(kind, {})]
     names += [value for key, value in _pairs(flags) if key == f"{kind}.name"]
     if not names:
-        raise GenlitError(f"{files[-1]} names no {kind}: write `{kind}:` and under it `name: ...`")
+        raise GenlitError(f"{contents[-1][0]} names no {kind}: write `{kind}:` and under it `name: ...`")
     return offered(kind, str(names[-1]))
 
 
-def _refuse_no_sections(file: Path) -> None:
-    for section, content in read(file).items():
-        if section in SECTIONS and not isinstance(content, dict):
-            raise GenlitError(f"{file}: {section} is {content}, and must have `key: value` lines under it, or be left out")
+def _refuse_empty(contents: Contents) -> None:
+    for file, content in contents:
+        for section in SECTIONS:
+            if not isinstance(content.get(section, {}), dict):
+                given = content[section]
+                raise GenlitError(f"{file}: {section} is {given}: write `key: value` lines under it, or leave it out")
 
 
-def _refuse_replaced(files: list[Path], flags: list[str]) -> None:
+def _refuse_replaced(contents: Contents, flags: list[str]) -> None:
     """Options of Lightning's whose work the engine does: each is refused with what to write instead."""
     given = {flag for flag, _ in _pairs(flags)}
-    for file in files:
-        given |= {f"trainer.{key}" for key in read(file).get("trainer", {})}
+    given |= {f"trainer.{key}" for _, content in contents for key in content.get("trainer", {})}
     for key, remedy in INSTEAD.items():
         if key in given:
             raise GenlitError(f"{key} is not offered: {remedy}")

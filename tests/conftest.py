@@ -15,7 +15,7 @@ from genlit.metrics.capabilities import captions
 from genlit.metrics.extractors.lenet import RECIPE
 from tests.wandb_server import VARIABLES, Server
 
-settings.register_profile("genlit", derandomize=True, deadline=None, max_examples=40)
+settings.register_profile("genlit", derandomize=True, deadline=None, max_examples=25)
 settings.load_profile("genlit")
 
 
