@@ -78,12 +78,18 @@ class Training:
         """Whether its first process runs."""
         return self.process is not None and self.process.exitcode is None
 
-    def start(self, *more: str) -> "Training":
-        """Starts it, once more perhaps, with further words."""
+    def start(self, *more: str, environment: dict[str, str] | None = None) -> "Training":
+        """Starts it, once more perhaps.
+
+        Args:
+            more: further words.
+            environment: further variables, for this time.
+        """
         self.silent = self.output.stat().st_size if self.output.exists() else 0
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(LOADED)
-        arguments = ([*self.words, *more], self.environment, self.output, self.cold)
+        arguments = ([*self.words, *more], self.environment | (environment or {}), self.output, self.cold)
+        arguments += (multiprocessing.get_start_method(),)  # a forked process would have its own children forked so
         self.process = context.Process(target=_play, args=arguments)
         self.process.start()
         self.until(lambda: os.getpgid(self.process.pid) == self.process.pid)
@@ -173,7 +179,7 @@ class Training:
         return [pid for pid in others if pid != session and _session(pid) == session]
 
 
-def _play(words: list[str], environment: dict[str, str], output: Path, cold: bool) -> None:
+def _play(words: list[str], environment: dict[str, str], output: Path, cold: bool, method: str) -> None:
     os.setsid()
     with output.open("ab") as file:
         for descriptor in (1, 2):
@@ -183,6 +189,7 @@ def _play(words: list[str], environment: dict[str, str], output: Path, cold: boo
     os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None  # what the server of forks has found is not what this environment says
+    multiprocessing.set_start_method(method, force=True)  # of data workers
     sys.argv = ["genlit", *words]
 
     from genlit.cli import main
