@@ -1,6 +1,7 @@
 """Checkpoints that survive what happens to them: a kill at any moment, a full disk, a flipped bit, a hostile file."""
 
 import hashlib
+import io
 import logging
 import os
 import re
@@ -203,7 +204,12 @@ class Checkpoints(Checkpoint):
         self._owes_validation = state_dict["owes_validation"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Counts from here; a checkpoint that came before its validation is followed by it."""
+        """Counts from here; a checkpoint that came before its validation is followed by it.
+
+        Raises:
+            GenlitError: the model has an option that no checkpoint could give back.
+        """
+        _refuse_unloadable(pl_module.hparams)
         self._since, self._saved = time.monotonic(), trainer.global_step
         if self._owes_validation:
             _validate_first(trainer.fit_loop.epoch_loop)
@@ -275,6 +281,20 @@ def validation_follows(trainer: Trainer) -> bool:
     """Whether a validation follows the training batch that has just ended."""
     loop = trainer.fit_loop.epoch_loop
     return loop._should_check_val_fx(trainer.fit_loop._data_fetcher) and not loop.val_loop.skip  # nothing held out
+
+
+def _refuse_unloadable(options: dict[str, Any]) -> None:
+    """Before a training, not at its resumption: what `load` gives back is tensors and plain containers."""
+    for name, value in options.items():
+        stream = io.BytesIO()
+        try:
+            torch.save(value, stream)
+            stream.seek(0)
+            torch.load(stream, weights_only=True)
+        except Exception as error:  # whatever cannot be pickled, and what pickle needs code for
+            raise GenlitError(
+                f"model.{name} is a {type(value).__name__}, which no checkpoint can give back: take numbers, words, lists"
+            ) from error
 
 
 def _validate_first(loop: _TrainingEpochLoop) -> None:

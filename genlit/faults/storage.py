@@ -26,7 +26,9 @@ def disk_full(folder: Path) -> str:
     kept = folder / "kept"
     kept.mkdir()
     training.runs = kept
-    training.wrapped(words, {"DISK": str(disk), "KEPT": str(kept)}).start().ends(2).says("No space left on device", str(disk))
+    training.wrapped(words, {"DISK": str(disk), "KEPT": str(kept)}).start().ends(2).says(
+        "No space left on device", str(disk)
+    )
     good = [checkpoint.damage(path) for path in checkpoint.checkpoints(training.checkpoints)]
     hold(len(good) > 0 and not any(good), f"of the checkpoints on the full disk: {good}")
     hold(not list(training.checkpoints.glob(".*")), "a temporary file was left on the full disk")

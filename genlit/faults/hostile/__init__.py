@@ -1,0 +1,37 @@
+"""Hostile input: files, names and servers that would run code, read secrets or write elsewhere."""
+
+from genlit.faults.base import Fault
+from genlit.faults.hostile import checkpoints, configs, names
+
+HOSTILE = (
+    Fault(
+        "hostile-checkpoint",
+        "A checkpoint or exported model with code in it is refused by every verb, by Python and by an address; it does "
+        "not run.",
+        checkpoints.checkpoints,
+        quick=True,
+    ),
+    Fault(
+        "hostile-weights",
+        "A file of a pretrained network's weights with code in it is refused, and the code does not run.",
+        checkpoints.weights,
+        quick=True,
+    ),
+    Fault(
+        "hyperparameters",
+        "What a checkpoint remembers of a model can be loaded again, or the training does not begin.",
+        checkpoints.hyperparameters,
+    ),
+    Fault(
+        "hostile-configuration",
+        "No file and no flag imports, runs or reads anything that the command line does not trust by name; each is "
+        "refused in a sentence.",
+        configs.configurations,
+        quick=True,
+    ),
+    Fault(
+        "names",
+        "Whatever an experiment is called, its runs lie below the root.",
+        names.names,
+    ),
+)
