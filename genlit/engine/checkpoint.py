@@ -293,7 +293,7 @@ def _refuse_unloadable(options: dict[str, Any]) -> None:
             torch.load(stream, weights_only=True)
         except Exception as error:  # whatever cannot be pickled, and what pickle needs code for
             raise GenlitError(
-                f"model.{name} is a {type(value).__name__}, which no checkpoint can give back: take numbers, words, lists"
+                f"model.{name} is a {type(value).__name__}, which no checkpoint can give back: take words or numbers"
             ) from error
 
 

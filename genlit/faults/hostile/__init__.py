@@ -1,7 +1,7 @@
 """Hostile input: files, names and servers that would run code, read secrets or write elsewhere."""
 
 from genlit.faults.base import Fault
-from genlit.faults.hostile import checkpoints, configs, names
+from genlit.faults.hostile import checkpoints, configs, names, secrets
 
 HOSTILE = (
     Fault(
@@ -33,5 +33,12 @@ HOSTILE = (
         "names",
         "Whatever an experiment is called, its runs lie below the root.",
         names.names,
+    ),
+    Fault(
+        "secrets",
+        "No key, token or password of the environment reaches a file or the terminal; a configuration with one is "
+        "refused.",
+        secrets.secret,
+        quick=True,
     ),
 )

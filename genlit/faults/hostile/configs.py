@@ -1,5 +1,6 @@
 """YAML, class names and flags that would import or run something, and configurations that are no configurations."""
 
+from itertools import pairwise
 from pathlib import Path
 
 from genlit.faults.base import hold
@@ -17,6 +18,7 @@ class Model(DCGAN):
 def run(*args, **kwargs):
     Path(__file__).with_name("ran").touch()
 """
+BOMB = "\n".join(["a: &a [x, x]", *(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in pairwise("abcdefghi"))])
 FILES = {  # what the file says after `based_on: [dcgan]`, and what is said of it
     "python/object/apply": ("model: {lr: !!python/object/apply:os.system ['touch RAN']}", "could not determine"),
     "python/name": ("run: {project: !!python/name:evil.run ''}", "could not determine"),
@@ -29,9 +31,7 @@ FILES = {  # what the file says after `based_on: [dcgan]`, and what is said of i
     "trust": ("trust: [evil]", "trust"),
     "the environment": ("run: {project: '${oc.env:HOME}'}", "Unsupported interpolation type oc.env"),
     "another file": ("based_on: [evil.py]", "there is no file"),
-    "aliases": ("a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
-        f"{b}: &{b} [*{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi")
-    ), "cannot be read"),
+    "aliases": (BOMB, "expansion exceeds"),
     "depth": ("cost: " + "[" * 5000 + "]" * 5000, "cannot be read"),
     "a key twice": ("seed: 1\nseed: 2", "is not valid YAML"),
     "no number": ("model: {lr: {critic: .nan}}", "is not a finite number"),

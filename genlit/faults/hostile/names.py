@@ -9,7 +9,7 @@ from genlit.faults.training import TINY, Training
 
 NAMES = ["..a", "a\nb", "-rf ~", "x" * 240, "$(touch RAN)", "\u202egnp.a"]
 NOTHING = ["...", "ä"]  # of which no name is left
-SAFE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,79}")
+SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}")
 
 
 def names(folder: Path) -> str:
