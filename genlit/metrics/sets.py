@@ -13,12 +13,13 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image
+from PIL import ExifTags
 from torch import Tensor
 
 from genlit.capabilities import Samples, Translates
 from genlit.data import Source, npz
 from genlit.data.folder import pictures
+from genlit.data.images import opened as opened_picture
 from genlit.data.images import pixels, read
 from genlit.engine.processes import rank, world_size
 from genlit.errors import GenlitError
@@ -201,9 +202,6 @@ def _channels_first(path: Path, key: str, array: np.ndarray) -> np.ndarray:
 
 def _size(path: Path) -> tuple[int, int]:
     """Of the picture upright, which may be stored on its side."""
-    try:
-        with Image.open(path) as image:
-            on_its_side = 5 <= image.getexif().get(ExifTags.Base.Orientation, 1) <= 8
-            return image.size[::-1] if on_its_side else image.size
-    except Exception as error:  # PIL raises at least eight unrelated types on damaged files
-        raise GenlitError(f"{path} cannot be read as an image ({error}): repair or remove it") from error
+    with opened_picture(path) as image:
+        on_its_side = 5 <= image.getexif().get(ExifTags.Base.Orientation, 1) <= 8
+        return image.size[::-1] if on_its_side else image.size

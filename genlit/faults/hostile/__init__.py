@@ -1,7 +1,7 @@
 """Hostile input: files, names and servers that would run code, read secrets or write elsewhere."""
 
 from genlit.faults.base import Fault
-from genlit.faults.hostile import checkpoints, configs, names, secrets
+from genlit.faults.hostile import archives, checkpoints, configs, downloads, names, secrets
 
 HOSTILE = (
     Fault(
@@ -39,6 +39,25 @@ HOSTILE = (
         "No key, token or password of the environment reaches a file or the terminal; a configuration with one is "
         "refused.",
         secrets.secret,
+        quick=True,
+    ),
+    Fault(
+        "archives",
+        "An archive of images with code in it, blown up or cut off is refused before it is unpacked; its names lead "
+        "nowhere.",
+        archives.archives,
+        quick=True,
+    ),
+    Fault(
+        "images",
+        "What is no picture in a folder of pictures is refused by name: links, pipes, devices, giants, programs.",
+        archives.images,
+        quick=True,
+    ),
+    Fault(
+        "downloads",
+        "Published weights that are not the published bytes are refused, and nothing of them is kept.",
+        downloads.downloads,
         quick=True,
     ),
 )

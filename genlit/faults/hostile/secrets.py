@@ -59,7 +59,7 @@ def _refused(folder: Path, planted: dict[str, str]) -> Iterator[list[str | Path]
     flag = planted["flag"]
     for word in (f"--data.token={flag}", f"--data.api_key={flag}", f"--run.tags=[hf_token={flag}]"):
         yield ["dcgan", *own, word, root]
-    yield ["dcgan", f"--data.name=Folder", f"--data.path=https://me:{flag}@localhost/photos", root]
+    yield ["dcgan", "--data.name=Folder", f"--data.path=https://me:{flag}@localhost/photos", root]
 
 
 def _opened(path: Path) -> Iterator[tuple[Path, bytes]]:
