@@ -12,7 +12,7 @@ from torch import Tensor
 from genlit.engine.clock import Batches
 from genlit.metrics.capabilities import captions
 from genlit.metrics.extractors.lenet import RECIPE
-from tests.wandb_server import VARIABLES, Server
+from genlit.faults.wandb_server import VARIABLES, Server
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -192,7 +192,7 @@ class Checkpoints(Checkpoint):
         self.every, self.minutes, self.keep = every, minutes, keep
         self.spared: dict[str, int] = {}
         self._saved, self._since = 0, 0.0
-        self._due = self._owes_validation = False
+        self._due = self._owes_validation = self._between = False
 
     def state_dict(self) -> dict[str, Any]:
         """Whether the iteration of the checkpoint still has its validation before it."""
@@ -205,11 +205,17 @@ class Checkpoints(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Counts from here; a checkpoint that came before its validation is followed by it."""
         self._since, self._saved = time.monotonic(), trainer.global_step
+        self._between = True
         if self._owes_validation:
             _validate_first(trainer.fit_loop.epoch_loop)
 
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
+        """Knows that from here on the iteration is in play, and cannot be saved."""
+        self._between = False
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
         """Saves if it is time and no validation follows."""
+        self._between = True
         self._due = self._time_to_save(trainer)
         if self._due and not validation_follows(trainer):
             self.save(trainer)
@@ -218,6 +224,16 @@ class Checkpoints(Checkpoint):
         """Saves what waited for this validation."""
         if self._due:
             self.save(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Saves the last iteration when something else breaks after it: a data worker that was killed, say.
+
+        Not with several processes, of which one that broke is no longer there to save with, nor where genlit refused.
+        """
+        lone = trainer.world_size == 1 and isinstance(exception, Exception) and not isinstance(exception, GenlitError)
+        if lone and self._between:
+            self.save_now(trainer)
+            log.warning("saved at iteration %d, because of %s", trainer.global_step, type(exception).__name__)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves the last iteration of a run that a callback stopped early."""

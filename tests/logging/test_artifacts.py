@@ -16,7 +16,7 @@ from genlit.errors import GenlitError
 from genlit.logging import artifacts
 from genlit.logging.artifacts import fetched
 from genlit.logging.wandb import dashboard
-from tests.wandb_server import ENTITY
+from genlit.faults.wandb_server import ENTITY
 
 SMALL = [
     "--trainer.max_steps=2", "--trainer.accelerator=cpu", "--trainer.limit_val_batches=0", "--run.pictures=4",

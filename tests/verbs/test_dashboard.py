@@ -6,7 +6,7 @@ import pytest
 from genlit.cli import verbs
 from genlit.errors import GenlitError
 from genlit.logging.workspace import FIDELITY, THROUGHPUT
-from tests.wandb_server import ENTITY
+from genlit.faults.wandb_server import ENTITY
 
 
 def dashboard(*words):
