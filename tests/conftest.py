@@ -10,9 +10,9 @@ import wandb
 from torch import Tensor
 
 from genlit.engine.clock import Batches
+from genlit.faults.wandb_server import VARIABLES, Server
 from genlit.metrics.capabilities import captions
 from genlit.metrics.extractors.lenet import RECIPE
-from genlit.faults.wandb_server import VARIABLES, Server
 
 
 @pytest.fixture(scope="session", autouse=True)

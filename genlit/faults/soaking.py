@@ -12,7 +12,7 @@ from genlit.engine import checkpoint
 from genlit.faults.base import hold
 from genlit.faults.compare import same
 from genlit.faults.resuming import STEPS, training
-from genlit.faults.training import TINY, TIMEOUT, Training
+from genlit.faults.training import TIMEOUT, TINY, Training
 
 FAMILIES = ("dcgan", "vae", "cyclegan", "made", "pixelcnn", "aae", "progressivegan", "vqvae", "stargan", "text2image")
 GROWTH = 0.05  # of the memory, that the second half of a stretch may add: noise of the allocator

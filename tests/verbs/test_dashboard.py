@@ -5,8 +5,8 @@ import pytest
 
 from genlit.cli import verbs
 from genlit.errors import GenlitError
-from genlit.logging.workspace import FIDELITY, THROUGHPUT
 from genlit.faults.wandb_server import ENTITY
+from genlit.logging.workspace import FIDELITY, THROUGHPUT
 
 
 def dashboard(*words):
