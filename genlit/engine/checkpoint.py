@@ -192,7 +192,8 @@ class Checkpoints(Checkpoint):
         self.every, self.minutes, self.keep = every, minutes, keep
         self.spared: dict[str, int] = {}
         self._saved, self._since = 0, 0.0
-        self._due = self._owes_validation = self._between = False
+        self._due = self._owes_validation = False
+        self._playing = 0  # iterations before the one in play
 
     def state_dict(self) -> dict[str, Any]:
         """Whether the iteration of the checkpoint still has its validation before it."""
@@ -205,17 +206,16 @@ class Checkpoints(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Counts from here; a checkpoint that came before its validation is followed by it."""
         self._since, self._saved = time.monotonic(), trainer.global_step
-        self._between = True
+        self._playing = trainer.global_step
         if self._owes_validation:
             _validate_first(trainer.fit_loop.epoch_loop)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
-        """Knows that from here on the iteration is in play, and cannot be saved."""
-        self._between = False
+        """Knows that an iteration is in play, which cannot be saved before it has ended."""
+        self._playing = trainer.global_step
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
         """Saves if it is time and no validation follows."""
-        self._between = True
         self._due = self._time_to_save(trainer)
         if self._due and not validation_follows(trainer):
             self.save(trainer)
@@ -230,8 +230,8 @@ class Checkpoints(Checkpoint):
 
         Not with several processes, of which one that broke is no longer there to save with, nor where genlit refused.
         """
-        lone = trainer.world_size == 1 and isinstance(exception, Exception) and not isinstance(exception, GenlitError)
-        if lone and self._between:
+        broken = isinstance(exception, Exception) and not isinstance(exception, GenlitError)
+        if broken and trainer.world_size == 1 and trainer.global_step > self._playing:
             self.save_now(trainer)
             log.warning("saved at iteration %d, because of %s", trainer.global_step, type(exception).__name__)
 
