@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from genlit.engine import checkpoint
-from genlit.faults.base import hold
+from genlit.faults.base import NotShown, hold
 from genlit.faults.struck import MODEL, Strike
 from genlit.faults.training import TINY, Training
 
@@ -26,12 +26,23 @@ def nan(folder: Path) -> str:
 
 def out_of_memory(folder: Path) -> str:
     """Asks for more memory than there is in the generator's turn."""
-    training = Training(folder, *WORDS).start(environment=Strike("memory", 5).environment)
-    training.ends(2).says("iteration 5", "memory", "data.batch_size")
+    return _without_memory(folder)
+
+
+def gpu_out_of_memory(folder: Path) -> str:
+    """Asks a GPU for more memory than it has."""
+    if not torch.cuda.is_available():
+        raise NotShown("this machine has no GPU")
+    return _without_memory(folder, "--trainer.accelerator=gpu")
+
+
+def _without_memory(folder: Path, *words: str) -> str:
+    training = Training(folder, *WORDS, *words).start(environment=Strike("memory", 5).environment)
+    training.ends(2).says("iteration 5", "memory", "its 8 images", "data.batch_size")
     hold(training.saved == 5, f"the newest checkpoint is of {training.saved} in place of 5")
     refusal = training.sentence
     training.start().ends(0)
-    return f"exit code 2, and the run goes on from its last checkpoint: {refusal}"
+    return f"exit code 2: {refusal}. Without the shortage the run goes on from its last checkpoint."
 
 
 def _finite(training: Training) -> bool:

@@ -7,7 +7,7 @@ from genlit.faults.base import hold
 from genlit.faults.struck import DATA, MODEL, Strike
 from genlit.faults.training import TINY, Training
 
-PATIENCE = 15  # seconds that processes wait for one another, in place of half an hour
+PATIENCE = 90  # seconds that processes wait for one another, also at the start, in place of half an hour
 BATCHES = 6  # that a worker has read when it is struck
 HANGING = 120  # seconds that genlit waits for a batch
 
@@ -66,7 +66,7 @@ def _struck(folder: Path, deed: str) -> str:
     training.start(environment=Strike(deed, 5, rank=1).environment)
     training.saves_beyond(4)
     start = time.monotonic()
-    code = training.code(within=PATIENCE + 60)
+    code = training.code(within=PATIENCE + 90)
     hold(code != 0, "exit code 0")
     took = time.monotonic() - start
     hold(_gone(training), f"of its processes {training.left()} still run")

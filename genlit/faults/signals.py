@@ -4,7 +4,7 @@ import signal
 from functools import partial
 from pathlib import Path
 
-from genlit.faults.base import hold
+from genlit.faults.base import NotShown, hold
 from genlit.faults.compare import same
 from genlit.faults.struck import MODEL, Strike
 from genlit.faults.training import TINY, Training
@@ -31,6 +31,11 @@ def stopped(folder: Path, number: signal.Signals) -> str:
     pair.itself(Strike(number.name, rank=1), "one process of two")
     seen = "; ".join(alone.seen + pair.seen)
     return f"exit code {128 + number}, saved at the iteration's end and resumed identically: {seen}"
+
+
+def slurm_requeue(folder: Path) -> str:
+    """A real cluster is needed to see a job queued again, and one on which a job may be told to end."""
+    raise NotShown("this needs a SLURM cluster; tests/engine/test_preempt.py shows it by a `scontrol` of its own")
 
 
 class _Case:

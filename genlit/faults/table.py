@@ -13,15 +13,7 @@ from genlit.faults import (
     soaking,
     storage,
 )
-from genlit.faults.base import Fault, NotShown
-
-
-def _needs(what: str):
-    def show(folder):
-        raise NotShown(what)
-
-    return show
-
+from genlit.faults.base import Fault
 
 FAULTS = (
     Fault(
@@ -37,6 +29,11 @@ FAULTS = (
     ),
     Fault("sigint", "So does Ctrl-C, with 130.", signals.sigint),
     Fault("sigusr1", "So does SIGUSR1, with 138.", signals.sigusr1),
+    Fault(
+        "slurm-requeue",
+        "SIGUSR1 under SLURM queues the job again, and it goes on in the same run.",
+        signals.slurm_requeue,
+    ),
     Fault(
         "disk-full",
         "A full disk ends the training in a sentence; the checkpoints that are there stay good, and no rest is left.",
@@ -82,6 +79,11 @@ FAULTS = (
         quick=True,
     ),
     Fault(
+        "gpu-out-of-memory",
+        "The same holds of a GPU's memory.",
+        numbers.gpu_out_of_memory,
+    ),
+    Fault(
         "corrupt-images",
         "A file that is no sound image, or too large a one, is named before training, or skipped and counted.",
         images.corrupt_images,
@@ -114,16 +116,6 @@ FAULTS = (
         "weights-unreachable",
         "Where the weights of an extractor cannot be fetched, a sentence says which file to put where.",
         network.weights_unreachable,
-    ),
-    Fault(
-        "gpu-out-of-memory",
-        "Where a GPU's memory runs out, as where the processor's does.",
-        _needs("it needs a GPU"),
-    ),
-    Fault(
-        "slurm-requeue",
-        "SIGUSR1 under SLURM queues the job again, and it goes on in the same run.",
-        _needs("it needs a SLURM cluster"),
     ),
     Fault(
         "soak",

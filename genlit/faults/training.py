@@ -16,7 +16,7 @@ from genlit.engine import checkpoint
 from genlit.faults.base import Broken
 from genlit.logging import history
 
-TIMEOUT = 180  # seconds that a process may take for what is expected of it, on a busy machine
+TIMEOUT = 600  # seconds that a process may take for what is expected of it, on the busiest machine
 LOADED = ["genlit.cli", "genlit.verbs.train", "genlit.faults.struck"]  # once, for all trainings
 FOREIGN = (
     "WANDB_",
