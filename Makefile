@@ -112,7 +112,7 @@ faults: setup ## Make every fault happen that this machine can show; writes docs
 	OMP_NUM_THREADS=1 $(BIN)/python -m genlit faults $(if $(ARGS),$(ARGS),all)
 
 resume-check: setup ## Kill and resume EXP, and compare it with an uninterrupted run bit by bit.
-	$(BIN)/python -m tests.resume_check $(EXP) $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m genlit faults resume --experiment $(EXP)
 
 clean: ## Remove .venv and caches; runs and data stay.
 	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache

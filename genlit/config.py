@@ -42,6 +42,7 @@ TRAINER = {  # Lightning's options that mean the same here; the others are refus
 COUNTS = (
     "trainer.max_steps", "trainer.num_nodes", "trainer.log_every_n_steps", "trainer.val_check_interval",
     "run.checkpoint_every", "run.keep", "run.pictures_every", "run.fidelity_samples", "run.evaluate_every",
+    "run.patience",
 )  # fmt: skip
 WRONG_VALUE = re.compile(
     r'key "([\w.]+)":.*?(?:Subtypes: \[(.*?)\] Errors|Expected an? (.*?)\.? (?:Got|Given)).*[Vv]alue: (.*)'
@@ -80,6 +81,7 @@ class Run:
         project: Weights & Biases' project.
         tags: Weights & Biases' tags.
         progress: whether a progress bar is shown.
+        patience: seconds that the processes of a training wait for one another: it ends where one of them hangs.
     """
 
     checkpoint_every: int = 1000
@@ -99,6 +101,7 @@ class Run:
     project: str = "genlit"
     tags: list[str] | None = None
     progress: bool = True
+    patience: int = 1800
 
 
 @dataclass

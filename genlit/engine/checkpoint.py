@@ -194,6 +194,7 @@ class Checkpoints(Checkpoint):
         self.spared: dict[str, int] = {}
         self._saved, self._since = 0, 0.0
         self._due = self._owes_validation = False
+        self._playing = 0  # iterations before the one in play
 
     def state_dict(self) -> dict[str, Any]:
         """Whether the iteration of the checkpoint still has its validation before it."""
@@ -211,8 +212,13 @@ class Checkpoints(Checkpoint):
         """
         _refuse_unloadable(pl_module.hparams)
         self._since, self._saved = time.monotonic(), trainer.global_step
+        self._playing = trainer.global_step
         if self._owes_validation:
             _validate_first(trainer.fit_loop.epoch_loop)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
+        """Knows that an iteration is in play, which cannot be saved before it has ended."""
+        self._playing = trainer.global_step
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
         """Saves if it is time and no validation follows."""
@@ -224,6 +230,16 @@ class Checkpoints(Checkpoint):
         """Saves what waited for this validation."""
         if self._due:
             self.save(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Saves the last iteration when something else breaks after it: a data worker that was killed, say.
+
+        Not with several processes, of which one that broke is no longer there to save with, nor where genlit refused.
+        """
+        broken = isinstance(exception, Exception) and not isinstance(exception, GenlitError)
+        if broken and trainer.world_size == 1 and trainer.global_step > self._playing:
+            self.save_now(trainer)
+            log.warning("saved at iteration %d, because of %s", trainer.global_step, type(exception).__name__)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves the last iteration of a run that a callback stopped early."""

@@ -41,8 +41,8 @@ class Strike(NamedTuple):
         """The variable that makes it happen."""
         return {VARIABLE: f"{self.deed} {self.at} {self.whom} {self.rank}"}
 
-    def happens(self) -> None:
-        """Does the deed to this process."""
+    def happens(self, device: torch.device | str = "cpu") -> None:
+        """Does the deed to this process, on a device where it is one of memory."""
         if self.deed in signal.Signals.__members__:
             os.kill(os.getpid(), signal.Signals[self.deed])
         elif self.deed == "raise":
@@ -50,7 +50,7 @@ class Strike(NamedTuple):
         elif self.deed == "hang":
             time.sleep(3600)
         elif self.deed == "memory":
-            torch.empty(1 << 50)
+            torch.empty(1 << 50, device=device)
 
 
 def due(at: int, whom: str, rank: int) -> Strike | None:
@@ -79,7 +79,7 @@ class Struck(DCGAN):
     def _struck(self, whom: str, values: dict) -> dict:
         strike = due(self.iteration, whom, self.global_rank)
         if strike:
-            strike.happens()
+            strike.happens(self.device)
         spoilt = strike and strike.deed == "nan"
         return {name: value * torch.nan for name, value in values.items()} if spoilt else values
 

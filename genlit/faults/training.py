@@ -1,4 +1,4 @@
-"""A training by the real command line, in a folder and a process group of its own, that faults can strike."""
+"""The real command line in processes of its own, that faults can strike."""
 
 import multiprocessing
 import os
@@ -10,11 +10,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any, Self
 
 from genlit.engine import checkpoint
 from genlit.faults.base import Broken
+from genlit.logging import history
 
-TIMEOUT = 180  # seconds that a process may take for what is expected of it, on a busy machine
+TIMEOUT = 600  # seconds that a process may take for what is expected of it, on the busiest machine
 LOADED = ["genlit.cli", "genlit.verbs.train", "genlit.faults.struck"]  # once, for all trainings
 FOREIGN = (
     "WANDB_",
@@ -34,39 +36,31 @@ QUIET = [
 TINY = [*QUIET, "--model.width=2", "--data.size=16", "--data.batch_size=8"]  # of dcgan: 10 ms an iteration
 
 
-class Training:
-    """A training in a folder of its own.
+class Command:
+    """A verb of the command line, run in a process group of its own.
 
     Args:
-        folder: an empty one, or one to be made; `runs` in it holds the run folders, `output.txt` what was said.
-        words: what follows `genlit train`: an experiment, flags.
+        folder: for what it says, `output.txt`; made where it is missing.
+        words: what follows `genlit`.
         environment: variables over those of this process.
         cold: whether it starts a Python of its own, as a user's does, in place of a fork of one that has loaded genlit.
+        under: a command that it runs under, such as `unshare --net`; it is cold, then.
     """
 
-    def __init__(self, folder: Path, *words: str, environment: dict[str, str] | None = None, cold: bool = False):
-        self.folder, self.runs, self.output = folder, folder / "runs", folder / "output.txt"
-        self.words = ["train", *words, f"--trainer.default_root_dir={self.runs}"]
-        self.environment, self.cold = _environment() | (environment or {}), cold
+    def __init__(
+        self,
+        folder: Path,
+        *words: str,
+        environment: dict[str, str] | None = None,
+        cold: bool = False,
+        under: tuple[str, ...] = (),
+    ):
+        self.folder, self.words, self.output = folder, words, folder / "output.txt"
+        self.environment = _environment() | (environment or {})
+        self.python = (*under, sys.executable, "-m", "genlit") if cold or under else None
         self.process: BaseProcess | None = None
         self.silent = 0  # bytes of the output that are of earlier starts
         folder.mkdir(parents=True, exist_ok=True)
-
-    @property
-    def run(self) -> Path:
-        """The newest run folder; the first one, where there is none yet."""
-        there = sorted(self.runs.glob("*/*"))
-        return there[-1] if there else self.runs / "none"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Where the newest run's checkpoints lie."""
-        return self.run / "checkpoints"
-
-    @property
-    def saved(self) -> int:
-        """The newest checkpoint's iteration, 0 without one."""
-        return max(map(checkpoint.iteration, checkpoint.checkpoints(self.checkpoints)), default=0)
 
     @property
     def said(self) -> str:
@@ -78,7 +72,7 @@ class Training:
         """Whether its first process runs."""
         return self.process is not None and self.process.exitcode is None
 
-    def start(self, *more: str, environment: dict[str, str] | None = None) -> "Training":
+    def start(self, *more: str, environment: dict[str, str] | None = None) -> Self:
         """Starts it, once more perhaps.
 
         Args:
@@ -88,8 +82,8 @@ class Training:
         self.silent = self.output.stat().st_size if self.output.exists() else 0
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(LOADED)
-        arguments = ([*self.words, *more], self.environment | (environment or {}), self.output, self.cold)
-        arguments += (multiprocessing.get_start_method(),)  # a forked process would have its own children forked so
+        words, variables = [*self.words, *more], self.environment | (environment or {})
+        arguments = (words, variables, self.output, self.python, multiprocessing.get_start_method())
         self.process = context.Process(target=_play, args=arguments)
         self.process.start()
         self.until(lambda: os.getpgid(self.process.pid) == self.process.pid)
@@ -108,10 +102,6 @@ class Training:
                 raise Broken(f"nothing happened within {TIMEOUT} s: {self.tail}")
             time.sleep(0.002)
         return self.running
-
-    def saves_beyond(self, iteration: int) -> bool:
-        """Waits for a checkpoint after `iteration`; False when the training ended without."""
-        return self.until(lambda: self.saved > iteration)
 
     def send(self, number: int) -> None:
         """Signals all of its processes that are left."""
@@ -138,7 +128,7 @@ class Training:
             raise Broken(f"it still ran after {within:.0f} s: {self.tail}")
         return self.process.exitcode
 
-    def ends(self, *codes: int, within: float = TIMEOUT) -> "Training":
+    def ends(self, *codes: int, within: float = TIMEOUT) -> Self:
         """Waits for its end, which must be with one of these codes.
 
         Raises:
@@ -149,7 +139,7 @@ class Training:
             raise Broken(f"it ended with {code} in place of {' or '.join(map(str, codes))}: {self.tail}")
         return self
 
-    def says(self, *parts: str) -> "Training":
+    def says(self, *parts: str) -> Self:
         """Wants words in what it has said.
 
         Raises:
@@ -179,17 +169,60 @@ class Training:
         return [pid for pid in others if pid != session and _session(pid) == session]
 
 
-def _play(words: list[str], environment: dict[str, str], output: Path, cold: bool, method: str) -> None:
+class Training(Command):
+    """`genlit train` in a folder of its own: its runs go to `runs` there.
+
+    Args:
+        folder: an empty one, or one to be made.
+        words: what follows `genlit train`: an experiment, flags.
+        options: of Command.
+    """
+
+    def __init__(self, folder: Path, *words: str, **options: Any):
+        self.runs = folder / "runs"
+        super().__init__(folder, "train", *words, f"--trainer.default_root_dir={self.runs}", **options)
+
+    @property
+    def run(self) -> Path:
+        """The newest run folder, or one that is not there."""
+        there = sorted(path for path in self.runs.glob("*/*") if path.is_dir())
+        return there[-1] if there else self.runs / "none"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the newest run's checkpoints lie."""
+        return self.run / "checkpoints"
+
+    @property
+    def saved(self) -> int:
+        """The newest checkpoint's iteration, 0 without one."""
+        return max(map(checkpoint.iteration, checkpoint.checkpoints(self.checkpoints)), default=0)
+
+    @property
+    def finished(self) -> int:
+        """The last iteration in the history, 0 without one; true where every iteration is logged."""
+        file = self.run / "history.jsonl"
+        records = history.read(file) if file.exists() else []
+        return int(records[-1]["progress/iter"]) if records else 0
+
+    def saves_beyond(self, iteration: int) -> bool:
+        """Waits for a checkpoint after `iteration`; False when the training ended without."""
+        return self.until(lambda: self.saved > iteration)
+
+
+def _play(
+    words: list[str], environment: dict[str, str], output: Path, python: tuple[str, ...] | None, method: str
+) -> None:
     os.setsid()
     with output.open("ab") as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)
-    if cold:
-        os.execve(sys.executable, [sys.executable, "-m", "genlit", *words], environment)
+    if python:
+        os.execvpe(python[0], [*python, *words], environment)
     os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None  # what the server of forks has found is not what this environment says
-    multiprocessing.set_start_method(method, force=True)  # of data workers
+    multiprocessing.set_start_method(method, force=True)  # of data workers, as a user's training starts them
     sys.argv = ["genlit", *words]
 
     from genlit.cli import main

@@ -3,6 +3,7 @@
 import logging
 import os
 import warnings
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,7 @@ def build_trainer(settings: config.Namespace, run: Path, start: Path | None) -> 
     try:
         return Trainer(
             **options,
-            strategy=SyncAtStep() if processes(settings.trainer) > 1 else "auto",
+            strategy=strategy(settings),
             max_epochs=-1,  # one endless epoch: max_steps ends it
             check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
@@ -197,6 +198,12 @@ def build_trainer(settings: config.Namespace, run: Path, start: Path | None) -> 
         )
     except (MisconfigurationException, ValueError, ImportError) as error:
         raise GenlitError(f"the trainer's options will not do: {' '.join(str(error).split())}") from error
+
+
+def strategy(settings: config.Namespace) -> SyncAtStep | str:
+    """How several processes train together."""
+    several = processes(settings.trainer) > 1
+    return SyncAtStep(timeout=timedelta(seconds=settings.run.patience)) if several else "auto"
 
 
 class Unison(Callback):

@@ -84,3 +84,5 @@ def test_unknown_faults_and_options_are_refused(made_up):
         command("broke")
     with pytest.raises(GenlitError, match="name a fault"):
         command()
+    with pytest.raises(GenlitError, match="broken has no option --trials"):
+        command("broken", "--trials=3")

@@ -1,0 +1,90 @@
+"""Images that cannot be read, too few images, and none."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from genlit.faults.base import hold
+from genlit.faults.training import TINY, Command, Training
+
+SIDE = 10_000  # of a picture of 12 kB that is 100 million pixels
+
+
+def corrupt_images(folder: Path) -> str:
+    """Puts bad files among good ones: one by one, then all at once with `on_bad: skip`."""
+    bad = _bad()
+    for name, data in bad.items():
+        training = _of(folder / Path(name).stem, {name: data})
+        training.start().ends(2).says(f"{name} cannot be read as an image")
+        hold(not training.checkpoints.exists(), f"{name}: it trained")
+    training = _of(folder / "all", bad, "--data.on_bad=skip")
+    training.start().ends(0).says(f"{len(bad)} of {len(bad) + 12} images cannot be read and are skipped")
+    return (
+        f"{', '.join(bad)}: each refused by its name; with data.on_bad=skip {len(bad)} of {len(bad) + 12} are skipped"
+    )
+
+
+def few_images(folder: Path) -> str:
+    """Trains on no image, on one and on fewer than a batch."""
+    none = _of(folder / "none", {}, good=0).start().ends(2).says("has no images")
+    hold(not none.checkpoints.exists(), "it trained on nothing")
+    for count in (1, 2):
+        _of(folder / str(count), {}, good=count).start().ends(2).says("images")
+    _of(folder / "5", {}, good=5).start().ends(0)
+    return f"none: {none.sentence} Five images make batches of 8, as the order begins anew."
+
+
+def fid_input(folder: Path) -> str:
+    """Measures images of another range, images with NaN, and a single one."""
+    random = np.random.default_rng(0)
+    good = random.integers(0, 256, (40, 16, 16, 1), dtype=np.uint8)
+    real = random.uniform(-1, 1, good.shape).astype(np.float32)
+    sets = {"range": real, "nan": real * np.nan, "one": good[:1]}
+    np.savez(folder / "good.npz", images=good)
+    said = []
+    for name, images in sets.items():
+        np.savez(folder / f"{name}.npz", images=images)
+        words = ("--images", f"{folder}/{name}.npz", "--against", f"{folder}/good.npz", "--extractor", "lenet")
+        command = Command(folder / name, "eval", *words).start().ends(2)
+        said.append(command.sentence)
+    return f"exit code 2 in each: {'; '.join(said)}"
+
+
+def _of(folder: Path, bad: dict[str, bytes], *words: str, good: int = 12) -> Training:
+    """A training on so many good images and some bad ones."""
+    pictures = folder / "pictures"
+    pictures.mkdir(parents=True)
+    for index in range(good):
+        (pictures / f"good{index:02d}.png").write_bytes(_encoded(_noise(index), "PNG"))
+    for name, data in bad.items():
+        (pictures / name).write_bytes(data)
+    data = ("--data.name=Folder", f"--data.path={pictures}", f"--data.root={folder / 'stores'}")
+    return Training(folder, "dcgan", *TINY, *data, *words, "--trainer.max_steps=2")
+
+
+def _bad() -> dict[str, bytes]:
+    png, jpeg, gif = (_encoded(_noise(99), kind) for kind in ("PNG", "JPEG", "GIF"))
+    flipped = bytearray(png)
+    flipped[len(png) // 2] ^= 1
+    return {
+        "truncated.png": png[: len(png) // 2],
+        "truncated.jpg": jpeg[: len(jpeg) // 2],
+        "truncated.gif": gif[: len(gif) // 2],
+        "flipped.png": bytes(flipped),
+        "empty.png": b"",
+        "text.png": b"not a picture\n",
+        "zeros.jpg": bytes(1000),
+        "bomb.png": _encoded(Image.new("1", (SIDE, SIDE)), "PNG"),
+    }
+
+
+def _noise(seed: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (24, 24, 3), dtype=np.uint8))
+
+
+def _encoded(image: Image.Image, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind)
+    return buffer.getvalue()
