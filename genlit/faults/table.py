@@ -14,6 +14,7 @@ from genlit.faults import (
     storage,
 )
 from genlit.faults.base import Fault
+from genlit.faults.hostile import HOSTILE
 
 FAULTS = (
     Fault(
@@ -125,6 +126,7 @@ FAULTS = (
         long=True,
         options=("minutes",),
     ),
+    *HOSTILE,
 )
 
 

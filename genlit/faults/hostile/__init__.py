@@ -49,7 +49,7 @@ HOSTILE = (
         quick=True,
     ),
     Fault(
-        "images",
+        "hostile-images",
         "What is no picture in a folder of pictures is refused by name: links, pipes, devices, giants, programs.",
         archives.images,
         quick=True,

@@ -42,7 +42,7 @@ def archives(folder: Path) -> str:
     _training(folder, folder / "climbs.npz").start().ends(0)
     new = {path.name for path in folder.iterdir()} - before - {"runs", "data"}
     hold(not new and not list(folder.parent.glob("climbed*")), f"a member's name led to {new}")
-    return f"{', '.join(hostile)} were refused in training, the bomb by eval, too; a member called ../.. was written nowhere"
+    return f"{', '.join(hostile)} were refused; a member called ../.. was written nowhere"
 
 
 def images(folder: Path) -> str:

@@ -13,8 +13,8 @@ from genlit.engine import checkpoint
 from genlit.engine.checkpoint import SafeIO
 from genlit.errors import GenlitError
 from genlit.faults.base import Broken, hold
-from genlit.faults.hostile.command import Command, importable, refused, served
-from genlit.faults.training import TINY, Training
+from genlit.faults.hostile.command import importable, refused, served
+from genlit.faults.training import TINY, Command, Training
 
 NOT_CODE = "tensors and plain containers"
 VERBS = [["sample"], ["eval"], ["export"], ["features"], ["complete"], ["score", "--images", "test"]]
@@ -59,7 +59,7 @@ def checkpoints(folder: Path) -> str:
     _vouch(path)
     forced = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
     refused(folder / "verb", "sample", run, says="unset the variable", environment=forced)
-    Command(folder / "verb", "sample", run, "-n", "4").start().ends(0)
+    Command(folder / "verb", "sample", str(run), "-n", "4").start().ends(0)
     _refuse_marked(marker)
     verbs = ", ".join(verb for verb, *_ in VERBS)
     return f"refused by train --resume, {verbs}, genlit.load, as an export and by address; nothing ran or was fetched"

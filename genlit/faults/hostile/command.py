@@ -1,4 +1,4 @@
-"""Any verb by the real command line, and how it refuses."""
+"""What hostile input is brought in by: commands that must refuse it, modules at hand, a server."""
 
 import sys
 from collections.abc import Iterator
@@ -9,21 +9,7 @@ from pathlib import Path
 from threading import Thread
 
 from genlit.faults.base import hold
-from genlit.faults.training import Training
-
-
-class Command(Training):
-    """A verb in a process of its own.
-
-    Args:
-        folder: for what it says.
-        words: what follows `genlit`.
-        environment: variables over those of this process.
-    """
-
-    def __init__(self, folder: Path, *words: str | Path, environment: dict[str, str] | None = None):
-        super().__init__(folder, environment=environment)
-        self.words = [str(word) for word in words]
+from genlit.faults.training import Command
 
 
 def refused(folder: Path, *words: str | Path, says: str = "", environment: dict[str, str] | None = None) -> str:
@@ -32,7 +18,7 @@ def refused(folder: Path, *words: str | Path, says: str = "", environment: dict[
     Raises:
         Broken: it ends otherwise, or does not say what it must.
     """
-    command = Command(folder, *words, environment=environment).start().ends(2).says(says)
+    command = Command(folder, *map(str, words), environment=environment).start().ends(2).says(says)
     hold("Traceback" not in command.said, f"a traceback instead of a sentence: {command.tail}")
     hold(command.said.splitlines()[-1].startswith("genlit: "), f"no sentence at its end: {command.tail}")
     return command.sentence

@@ -4,7 +4,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from genlit.faults.base import hold
-from genlit.faults.hostile.command import Command, importable, refused
+from genlit.faults.hostile.command import importable, refused
+from genlit.faults.training import Command
 
 EVIL = """
 from pathlib import Path

@@ -6,8 +6,8 @@ from pathlib import Path
 from zipfile import ZipFile, is_zipfile
 
 from genlit.faults.base import hold
-from genlit.faults.hostile.command import Command, importable, refused
-from genlit.faults.training import TINY, Training
+from genlit.faults.hostile.command import importable, refused
+from genlit.faults.training import TINY, Command, Training
 
 TOKENISED = """
 from genlit.data import Digits
@@ -27,11 +27,11 @@ def secret(folder: Path) -> str:
     (folder / "tokenised.py").write_text(TOKENISED)
     with importable(folder):
         for words in _refused(folder, planted):
-            refused(folder, "train", *words, says="", environment=environment)
+            refused(folder, "train", *words, environment=environment)
     training = Training(folder, "dcgan", *TINY, *RUN, f"--run.tags=[{visible}]", environment=environment)
     run = training.start().ends(0).run
-    for words in (["report", run], ["export", run, "--format", "torch"], ["sample", run, "-n", "4"]):
-        Command(folder, *words, environment=environment).start().ends(0)
+    for words in (["report"], ["export", "--format", "torch"], ["sample", "-n", "4"]):
+        Command(folder, *words, str(run), environment=environment).start().ends(0)
     (folder / "mine.yaml").unlink()  # what the user wrote
     searched = {place: content for path in folder.rglob("*") if path.is_file() for place, content in _opened(path)}
     kinds = {place.suffix for place in searched}
