@@ -4,11 +4,12 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
+from genlit.data import images
 from genlit.data.images import MODES, pixels, read
 from genlit.errors import GenlitError
 
@@ -77,7 +78,7 @@ def test_pictures_stand_upright(path, data, sides, orientation, channels, kind):
 @given(st.data(), SIDES, st.lists(st.tuples(BYTES, BYTES, BYTES), min_size=1, max_size=16), BYTES)
 def test_palettes_are_looked_up_and_a_transparent_colour_is_white(path, data, sides, colours, clear):
     indices = array(data, *sides[::-1]) % len(colours)
-    picture = Image.fromarray(indices, "P") if False else Image.fromarray(indices)
+    picture = Image.fromarray(indices)
     picture.putpalette([value for colour in colours for value in colour])
     path.write_bytes(encoded(picture, "PNG", transparency=clear % len(colours)))
     shown = np.where((indices == clear % len(colours))[..., None], 255, np.array(colours, np.uint8)[indices])
@@ -103,23 +104,30 @@ def test_sixteen_bits_keep_their_order_and_their_range(path, data, sides, kind):
 
 @given(st.data(), st.sampled_from(["GIF", "PNG", "TIFF", "WEBP"]), st.integers(2, 4))
 def test_of_an_animation_the_first_frame_is_shown(path, data, kind, frames):
-    greys = [np.full((4, 4, 3), value, np.uint8) for value in data.draw(st.lists(BYTES, min_size=frames, max_size=frames))]
+    greys = [
+        np.full((4, 4, 3), value, np.uint8) for value in data.draw(st.lists(BYTES, min_size=frames, max_size=frames))
+    ]
     first, *others = map(Image.fromarray, greys)
     options = {"lossless": True} if kind == "WEBP" else {}
     path.write_bytes(encoded(first, kind, save_all=True, append_images=others, **options))
     assert (pixels(read(path, 3)) == greys[0].transpose(2, 0, 1)).all()
 
 
+@pytest.fixture
+def small(monkeypatch):
+    """A limit that a damaged header reaches before it costs seconds."""
+    monkeypatch.setattr(images, "MAX_PIXELS", 10_000)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the limit is the same for all examples
 @given(st.data(), st.sampled_from(KEPT), CHANNELS)
-def test_damaged_bytes_are_shown_or_refused_by_name(path, data, kind, channels):
+def test_damaged_bytes_are_shown_or_refused_by_name(small, path, data, kind, channels):
     content = bytearray(encoded(Image.new(kind[1], (9, 7)), kind[0]))
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(BYTES)
-    path.write_bytes(content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content)
+    path.write_bytes(content[: data.draw(st.integers(len(content) // 2, len(content)))])
     try:
         shown = pixels(read(path, channels))
     except GenlitError as error:
-        said = str(error)
-    else:
-        said, = {f"{path} cannot be read as an image"} if (shown.dtype, len(shown)) == (np.uint8, channels) else {""}
-    assert said.startswith(f"{path} cannot be read as an image")
+        shown, said = None, str(error)
+    assert said.startswith(f"{path} cannot") if shown is None else (shown.dtype, len(shown)) == (np.uint8, channels)
