@@ -15,7 +15,7 @@ from genlit.faults.wandb_server import VARIABLES, Server
 from genlit.metrics.capabilities import captions
 from genlit.metrics.extractors.lenet import RECIPE
 
-settings.register_profile("genlit", derandomize=True, deadline=None, max_examples=25)
+settings.register_profile("genlit", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("genlit")
 
 

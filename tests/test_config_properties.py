@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from genlit import config
@@ -32,6 +32,7 @@ VALID = {
     "run.tags": st.none() | st.lists(WORDS, max_size=3),
     "run.evaluate_share": RATE,
 }
+FEW = settings(max_examples=15)  # a configuration takes a tenth of a second to parse
 NAMES = st.from_regex(r"[a-z][a-z_]{0,11}", fullmatch=True)
 NOTHING = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 ANYTHING = st.recursive(NOTHING, lambda inner: st.lists(inner) | st.dictionaries(NOTHING, inner), max_leaves=8)
@@ -61,6 +62,7 @@ def is_sentence(said):
     return bool(said) and "\n" not in said
 
 
+@FEW
 @given(st.fixed_dictionaries({}, optional=VALID))
 def test_what_is_dumped_is_parsed_as_the_same(file, overrides):
     tree = {"based_on": ["dcgan"]}
@@ -74,6 +76,7 @@ def test_what_is_dumped_is_parsed_as_the_same(file, overrides):
     assert all(flat(plain)[key] == value for key, value in flat(json.loads(json.dumps(tree))).items())
 
 
+@FEW
 @given(st.sampled_from(["", "model.", "data.", "run.", "trainer."]), NAMES, WORDS)
 def test_an_unknown_key_is_refused_wherever_it_stands(file, section, name, value):
     key = section + name
@@ -86,6 +89,7 @@ def test_an_unknown_key_is_refused_wherever_it_stands(file, section, name, value
     assert is_sentence(refusal(file))
 
 
+@FEW
 @given(st.fixed_dictionaries({"based_on": st.just(["dcgan"])}, optional=dict.fromkeys(KEYS, ANYTHING)))
 @example({"based_on": 5})
 @example({"based_on": ["dcgan", 5]})
@@ -98,6 +102,7 @@ def test_a_file_of_any_content_is_parsed_or_refused_in_a_sentence(file, tree):
     assert said is None or is_sentence(said)
 
 
+@FEW
 @given(st.lists(LINES, max_size=6).map("\n".join) | st.text(max_size=40))
 def test_any_text_is_parsed_or_refused_in_a_sentence(file, text):
     file.write_text(text, encoding="utf-8", errors="replace")
@@ -105,12 +110,14 @@ def test_any_text_is_parsed_or_refused_in_a_sentence(file, text):
     assert said is None or is_sentence(said)
 
 
+@FEW
 @given(st.binary(max_size=40))
 def test_any_bytes_are_refused(file, content):
     file.write_bytes(content)
     assert is_sentence(refusal(file))
 
 
+@FEW
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12).map("--{}".format), max_size=2))
 def test_any_flags_are_parsed_or_refused_in_a_sentence(file, flags):
     assume(not set(flags) & {"--help", "--h"})

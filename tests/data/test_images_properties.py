@@ -119,6 +119,7 @@ def small(monkeypatch):
     monkeypatch.setattr(images, "MAX_PIXELS", 10_000)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of what it goes on without
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the limit is the same for all examples
 @given(st.data(), st.sampled_from(KEPT), CHANNELS)
 def test_damaged_bytes_are_shown_or_refused_by_name(small, path, data, kind, channels):
