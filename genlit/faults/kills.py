@@ -58,7 +58,7 @@ def _struck(training: Training, mid_save: bool) -> Seen:
     ended = not training.running
     training.kill()
     listed = checkpoint.checkpoints(training.checkpoints)
-    hold(bool(listed) or ended, "no checkpoint was left")
+    hold(bool(listed), "no checkpoint was left")
     fault = checkpoint.damage(listed[0])
     hold(fault is None, f"the newest checkpoint after a kill: {fault}")
     return Seen(_unfinished(training), ended)
