@@ -42,7 +42,7 @@ def few_images(folder: Path) -> str:
 
 def fid_input(folder: Path) -> str:
     """Measures images of another range or type, with NaN, too few of them, and fewer than were said."""
-    network, images = extractor("lenet", source=Digits(size=16, root=str(folder / "stores"))), torch.rand(20, 1, 16, 16)
+    network, images = extractor("lenet", source=Digits(size=16)), torch.rand(20, 1, 16, 16)
     few = Collector(network, 30)
     few.update(to_uint8(images))
     np.savez(folder / "real.npz", images=images.numpy())
