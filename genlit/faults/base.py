@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from genlit.errors import GenlitError
+
 
 class Broken(Exception):  # noqa: N818
     """A promise was not kept: what was seen, in a sentence."""
@@ -44,3 +46,21 @@ def hold(kept: bool, otherwise: str) -> None:
     """
     if not kept:
         raise Broken(otherwise)
+
+
+def refusal(call: Callable[[], object], part: str) -> str:
+    """The sentence by which genlit refuses a call.
+
+    Args:
+        call: what it should refuse.
+        part: of the sentence.
+
+    Raises:
+        Broken: it does not, or says something else.
+    """
+    try:
+        call()
+    except GenlitError as error:
+        hold(part in str(error), f"it was refused otherwise: {error}")
+        return str(error)
+    raise Broken(f"it was not refused, which would have said '{part}'")

@@ -4,10 +4,14 @@ import io
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
-from genlit.faults.base import hold
+from genlit.data import Digits
+from genlit.faults.base import hold, refusal
 from genlit.faults.training import TINY, Command, Training
+from genlit.metrics import Collector, extractor
+from genlit.metrics.images import to_uint8
 
 SIDE = 10_000  # of a picture of 12 kB that is 100 million pixels
 
@@ -16,7 +20,7 @@ def corrupt_images(folder: Path) -> str:
     """Puts bad files among good ones: one by one, then all at once with `on_bad: skip`."""
     bad = _bad()
     for name, data in bad.items():
-        training = _of(folder / Path(name).stem, {name: data})
+        training = _of(folder / name.replace(".", "-"), {name: data})
         training.start().ends(2).says(f"{name} cannot be read as an image")
         hold(not training.checkpoints.exists(), f"{name}: it trained")
     training = _of(folder / "all", bad, "--data.on_bad=skip")
@@ -37,19 +41,21 @@ def few_images(folder: Path) -> str:
 
 
 def fid_input(folder: Path) -> str:
-    """Measures images of another range, images with NaN, and a single one."""
-    random = np.random.default_rng(0)
-    good = random.integers(0, 256, (40, 16, 16, 1), dtype=np.uint8)
-    real = random.uniform(-1, 1, good.shape).astype(np.float32)
-    sets = {"range": real, "nan": real * np.nan, "one": good[:1]}
-    np.savez(folder / "good.npz", images=good)
-    said = []
-    for name, images in sets.items():
-        np.savez(folder / f"{name}.npz", images=images)
-        words = ("--images", f"{folder}/{name}.npz", "--against", f"{folder}/good.npz", "--extractor", "lenet")
-        command = Command(folder / name, "eval", *words).start().ends(2)
-        said.append(command.sentence)
-    return f"exit code 2 in each: {'; '.join(said)}"
+    """Measures images of another range or type, with NaN, too few of them, and fewer than were said."""
+    network, images = extractor("lenet", source=Digits(size=16)), torch.rand(20, 1, 16, 16)
+    few = Collector(network, 30)
+    few.update(to_uint8(images))
+    np.savez(folder / "real.npz", images=images.numpy())
+    file = f"{folder}/real.npz"
+    command = Command(folder, "eval", "--images", file, "--against", file).start().ends(2).says("must be uint8")
+    refused = [
+        refusal(lambda: to_uint8(2 * images - 1, low=0, high=1), "lie outside [0, 1]"),
+        refusal(lambda: to_uint8(images / 0 * 0), "not finite"),
+        refusal(lambda: Collector(network, 1), "too few"),
+        refusal(few.compute, "10 of 30 images were never given"),
+        command.sentence,
+    ]
+    return "; ".join(refused)
 
 
 def _of(folder: Path, bad: dict[str, bytes], *words: str, good: int = 12) -> Training:

@@ -19,16 +19,8 @@ from genlit.logging import history
 TIMEOUT = 600  # seconds that a process may take for what is expected of it, on the busiest machine
 LOADED = ["genlit.cli", "genlit.verbs.train", "genlit.faults.struck"]  # once, for all trainings
 FOREIGN = (
-    "WANDB_",
-    "SLURM_",
-    "TORCHELASTIC_",
-    "RANK",
-    "LOCAL_RANK",
-    "NODE_RANK",
-    "WORLD_SIZE",
-    "MASTER_",
-    "GENLIT_RUN",
-)
+    "WANDB_", "SLURM_", "TORCHELASTIC_", "RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_", "GENLIT_RUN",
+)  # fmt: skip
 QUIET = [
     "--trainer.accelerator=cpu", "--trainer.limit_val_batches=1", "--trainer.log_every_n_steps=1",
     "--run.pictures=4", "--run.progress=false", "--run.wandb=disabled", "--run.fidelity=null", "--run.likelihood=null",
@@ -208,6 +200,14 @@ class Training(Command):
     def saves_beyond(self, iteration: int) -> bool:
         """Waits for a checkpoint after `iteration`; False when the training ended without."""
         return self.until(lambda: self.saved > iteration)
+
+
+def end_all() -> None:
+    """Ends every command that still runs, with all of its processes."""
+    for process in multiprocessing.active_children():
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.join()
 
 
 def _play(

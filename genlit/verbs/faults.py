@@ -12,6 +12,7 @@ from genlit.errors import GenlitError
 from genlit.faults.base import Broken, Fault, NotShown
 from genlit.faults.results import Result, keep, result
 from genlit.faults.table import FAULTS, chosen
+from genlit.faults.training import end_all
 
 COLOURS = {"ok": "green", "failed": "red", "not shown": "yellow"}
 
@@ -53,6 +54,8 @@ def attempt(fault: Fault, options: dict[str, Any]) -> Result:
             outcome, seen = "failed", str(broken)
         except Exception as error:
             outcome, seen = "failed", f"{type(error).__name__}: {error}"
+        finally:
+            end_all()
     return result(outcome, seen.replace(f"{folder}/", ""), time.monotonic() - start)
 
 

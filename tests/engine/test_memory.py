@@ -8,7 +8,7 @@ from genlit.errors import GenlitError
 
 
 def test_what_asks_for_too_much_is_told_with_the_batch():
-    with pytest.raises(GenlitError, match=r"iteration 5: .* its 64 images .* data.batch_size"), memory_for(64, 5):
+    with pytest.raises(GenlitError, match=r"iteration 5: .* its 64 images .*--data.batch_size"), memory_for(64, 5):
         torch.empty(1 << 50)
 
 
