@@ -38,7 +38,7 @@ HOSTILE = (
         "secrets",
         "No key, token or password of the environment reaches a file or the terminal; a configuration with one is "
         "refused.",
-        secrets.secret,
+        secrets.planted,
         quick=True,
     ),
     Fault(

@@ -37,7 +37,10 @@ def archives(folder: Path) -> str:
     sets = ["--images", folder / "bomb.npz", "--against", folder / "good.npz"]
     refused(folder, "eval", *sets, says=hostile["bomb"][1])
     hold(not marker.exists(), "the pickled code ran")
+    np.load(folder / "pickled.npz", allow_pickle=True)["images"]
+    hold(marker.exists(), "the pickled code does not run where it may")
     (folder / "climbs.npz").write_bytes(_npz(good, "../../../climbed.npy"))
+    marker.unlink()
     before = {path.name for path in folder.iterdir()}
     _training(folder, folder / "climbs.npz").start().ends(0)
     new = {path.name for path in folder.iterdir()} - before - {"runs", "data"}
@@ -67,10 +70,7 @@ def _pictures(private: Path) -> dict[str, tuple[Callable[[Path], object], str]]:
         "a link to itself": (lambda path: path.symlink_to(path), "no file"),
         "a link to an endless device": (lambda path: path.symlink_to("/dev/zero"), "no file"),
         "a pipe": (os.mkfifo, "no file"),
-        "a program for Ghostscript": (
-            lambda path: path.write_bytes(EPS),
-            "cannot identify",
-        ),
+        "a program for Ghostscript": (lambda path: path.write_bytes(EPS), "cannot identify"),
         "a giant": (lambda path: path.write_bytes(_giant()), "pixels exceed the limit"),
     }
 
