@@ -13,7 +13,7 @@ HANGING = 120  # seconds that genlit waits for a batch
 
 
 def worker_killed(folder: Path) -> str:
-    """Kills one of two data workers; PyTorch then raises wherever the training is, in the middle of an iteration, say."""
+    """Kills one of two data workers; PyTorch then raises wherever the training is, in an iteration, say."""
     training = _reading(folder, "SIGKILL", "--run.checkpoint_every=1").ends(1).says("DataLoader worker")
     hold(training.saved >= training.finished - 1, f"saved {training.saved}, finished {training.finished}")
     return f"exit code 1, no process left, and it goes on from its last checkpoint, {_goes_on(training)}"
