@@ -1,11 +1,12 @@
 """Processes of a training that die, raise or hang: data workers, and one of two that train together."""
 
+import signal
 import time
 from pathlib import Path
 
-from genlit.faults.base import hold
+from genlit.faults.base import Broken, hold
 from genlit.faults.struck import DATA, MODEL, Strike
-from genlit.faults.training import TINY, Training
+from genlit.faults.training import GONE, TINY, Training
 
 PATIENCE = 90  # seconds that processes wait for one another, also at the start, in place of half an hour
 BATCHES = 6  # that a worker has read when it is struck
@@ -71,6 +72,8 @@ def _struck(folder: Path, deed: str) -> str:
     code = training.code(within=PATIENCE + 90)
     hold(code != 0, "exit code 0")
     took = time.monotonic() - start
-    hold(training.gone(), f"of its processes {training.left()} still run")
+    if not training.gone():
+        training.send(signal.SIGKILL)
+        raise Broken(f"one of its processes still ran {GONE} s after the first had ended")
     hold(training.saved == 5, f"the newest checkpoint is of {training.saved} in place of 5")
     return f"exit code {code} after {took:.0f} s, no process left, the newest checkpoint is that of iteration 5"
