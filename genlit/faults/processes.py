@@ -8,7 +8,7 @@ from genlit.faults.base import Broken, hold
 from genlit.faults.struck import DATA, MODEL, Strike
 from genlit.faults.training import GONE, TINY, Training
 
-PATIENCE = 90  # seconds that processes wait for one another, also at the start, in place of half an hour
+PATIENCE = 180  # seconds that processes wait for one another, also at the start, in place of half an hour
 BATCHES = 6  # that a worker has read when it is struck
 HANGING = 120  # seconds that genlit waits for a batch
 
