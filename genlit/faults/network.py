@@ -49,7 +49,7 @@ def weights_unreachable(folder: Path) -> str:
 def _shown(folder: Path, address: str) -> Training:
     home = folder / "home"
     home.mkdir(parents=True)
-    variables = VARIABLES | {"WANDB_BASE_URL": address, "HOME": str(home), "WANDB_INIT_TIMEOUT": "20"}
+    variables = VARIABLES | {"WANDB_BASE_URL": address, "HOME": str(home)}
     return Training(folder, *WORDS, environment=variables, cold=True)
 
 

@@ -97,12 +97,12 @@ FAULTS = (
     ),
     Fault(
         "worker-killed",
-        "Where a data worker dies, the last iteration is saved before the training fails.",
+        "Where a data worker dies, the training ends with all of its processes, and goes on from its last checkpoint.",
         processes.worker_killed,
     ),
     Fault(
         "worker-hung",
-        "Where a data worker hangs, so it is after two minutes.",
+        "Where a data worker hangs, the training saves its last iteration after two minutes, and fails.",
         processes.worker_hung,
     ),
     Fault("rank-killed", "Where one process of several dies, all end at once.", processes.rank_killed),

@@ -17,6 +17,7 @@ from genlit.faults.base import Broken
 from genlit.logging import history
 
 TIMEOUT = 600  # seconds that a process may take for what is expected of it, on the busiest machine
+GONE = 10  # seconds that its other processes may outlive the first
 LOADED = ["genlit.cli", "genlit.verbs.train", "genlit.faults.struck"]  # once, for all trainings
 FOREIGN = (
     "WANDB_", "SLURM_", "TORCHELASTIC_", "RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_", "GENLIT_RUN",
@@ -159,6 +160,13 @@ class Command:
         session = self.process.pid
         others = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
         return [pid for pid in others if pid != session and _session(pid) == session]
+
+    def gone(self) -> bool:
+        """Whether all of its processes end within some seconds of the first."""
+        deadline = time.monotonic() + GONE
+        while self.left() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return not self.left()
 
 
 class Training(Command):

@@ -2,7 +2,10 @@
 
 import logging
 import os
+import signal
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -76,7 +79,8 @@ def train(
         start = prepare(run, plain, override, words, departures(experiment, plain))
         with runs.offered(run, *place):
             trainer = build_trainer(settings, run, start)
-            trainer.fit(model, datamodule=source, ckpt_path=start, weights_only=True)
+            with ending_others(trainer):
+                trainer.fit(model, datamodule=source, ckpt_path=start, weights_only=True)
     if runs.primary():
         summarise(run, model, trainer.loggers)
         close(run, trainer.loggers, settings.run.artifacts)
@@ -204,6 +208,17 @@ def strategy(settings: config.Namespace) -> SyncAtStep | str:
     """How several processes train together."""
     several = processes(settings.trainer) > 1
     return SyncAtStep(timeout=timedelta(seconds=settings.run.patience)) if several else "auto"
+
+
+@contextmanager
+def ending_others(trainer: Trainer) -> Iterator[None]:
+    """A block whose failure ends the processes that this one has started: one that hangs would outlive it."""
+    try:
+        yield
+    except Exception:
+        if launcher := trainer.strategy.launcher:
+            launcher.kill(signal.SIGKILL)
+        raise
 
 
 class Unison(Callback):

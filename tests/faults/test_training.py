@@ -34,8 +34,8 @@ def test_a_run_is_the_same_as_itself(trained, copy):
 def test_one_weight_that_differs_is_seen(trained, copy):
     path = checkpoint.named(copy / "checkpoints", 2)
     state = checkpoint.load(path)
-    name, weight = next(iter(state["state_dict"].items()))
-    weight.view(-1)[0] = torch.nextafter(weight.view(-1)[0], torch.tensor(1e9))
+    name, weight = next((name, weight) for name, weight in state["state_dict"].items() if weight.ndim == 1)
+    weight[0] = torch.nextafter(weight[0], torch.tensor(1e9))
     SafeIO().save_checkpoint(state, path)
     with pytest.raises(Broken, match=rf"1 differences .*{name}"):
         same(trained.run, copy, 2)
@@ -64,7 +64,7 @@ def test_what_hangs_is_ended(tmp_path):
     with pytest.raises(Broken, match="still ran after 0 s"):
         hanging.code(within=0.1)
     assert hanging.process.exitcode == -9
-    assert not hanging.left()
+    assert hanging.gone()
 
 
 def test_kills_are_counted(tmp_path):
