@@ -336,7 +336,7 @@ def _check_numbers(config: Namespace) -> None:
         for number in _floats(value):
             if not math.isfinite(number):
                 raise GenlitError(f"{key}: {number} is not a finite number")
-    if not 0 <= config.seed < 2**63:
+    if type(config.seed) is not int or not 0 <= config.seed < 2**63:
         raise GenlitError(f"seed: {config.seed} is not a whole number of at least 0 and below 2^63; set --seed=N")
     for key in COUNTS:
         if type(config[key]) is not int or config[key] < 1:
