@@ -23,7 +23,6 @@ from genlit import cli
 from genlit.logging.history import History
 
 ROOT = Path(__file__).parents[2]
-LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "runs", "records", "assets")
 CLIENT = """#!{python} -S
 import json, os, socket, sys
 words = {words} + sys.argv[1:]
@@ -53,7 +52,7 @@ class Clone(socketserver.UnixStreamServer):
         self.folder, self.shortened = folder / "genlit", shortened
         address = folder / "line"
         super().__init__(str(address), _Answer)
-        shutil.copytree(ROOT, self.folder, ignore=LEFT_OUT)
+        shutil.copytree(ROOT, self.folder, ignore=_left_out)
         (self.folder / "genlit/data/assets").symlink_to(ROOT / "genlit/data/assets")
         programs = self.folder / ".venv/bin"
         programs.mkdir(parents=True)
@@ -94,6 +93,12 @@ class Clone(socketserver.UnixStreamServer):
                 return end.code or 0, told.getvalue()
             except Exception:
                 return 1, told.getvalue() + traceback.format_exc()
+
+
+def _left_out(folder: str, names: list[str]) -> set[str]:
+    """What a clone has not, what is large, and the ledger's records: runs that are cut short are no company for them."""
+    here = {"experiments": ("runs", "records"), "data": ("assets",)}.get(Path(folder).name, ())
+    return {name for name in names if name.startswith((".", "__pycache__")) or name.endswith(".egg-info")} | {*here}
 
 
 class _Answer(socketserver.StreamRequestHandler):
