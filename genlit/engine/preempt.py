@@ -28,8 +28,9 @@ class Preemption(Callback):
     """Turns SIGTERM, SIGUSR1 and SIGINT into a checkpoint at the next iteration boundary and an exit.
 
     The exit code is 143 for SIGTERM, 130 for SIGINT, which W&B's stop button sends, too, and 138 for SIGUSR1; SIGUSR1
-    under SLURM queues the job again and exits with 0, unless it is a trial, whose worker has the job. A second SIGINT interrupts at once. Before training there is
-    nothing to save: a signal exits at once. A signal to any process stops all of them at the same iteration.
+    under SLURM queues the job again and exits with 0, but of a sweep's trial: the job is its worker's. A second SIGINT
+    interrupts at once. Before training there is nothing to save: a signal exits at once. A signal to any process stops
+    all of them at the same iteration.
     """
 
     def __init__(self) -> None:

@@ -24,9 +24,8 @@ def demo(run: str, *, port: int | None = None, device: str = "cpu", trust: tuple
     try:
         from genlit.demo import interface
     except ImportError as error:
-        raise GenlitError(
-            f"the page needs gradio: .venv/bin/pip install -c constraints.txt -e '.[demo]' ({error})"
-        ) from error
+        remedy = ".venv/bin/pip install -c constraints.txt -e '.[demo]'"
+        raise GenlitError(f"the page needs gradio: {remedy} ({error})") from error
     found = trained(run, device, trust)
     page = interface(found.model, found.source, f"{found.folder.parent.name}/{found.folder.name}")
     try:

@@ -96,7 +96,7 @@ class Clone(socketserver.UnixStreamServer):
 
 
 def _left_out(folder: str, names: list[str]) -> set[str]:
-    """What a clone has not, what is large, and the ledger's records: runs that are cut short are no company for them."""
+    """What a clone has not, what is large, and the ledger's records, which are of whole trainings."""
     here = {"experiments": ("runs", "records"), "data": ("assets",)}.get(Path(folder).name, ())
     return {name for name in names if name.startswith((".", "__pycache__")) or name.endswith(".egg-info")} | {*here}
 
