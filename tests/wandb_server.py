@@ -101,6 +101,7 @@ class Server(ThreadingHTTPServer):
         self.runs: dict[str, Run] = {}
         self.artifacts: list[Artifact] = []
         self.sweeps: dict[str, Sweep] = {}
+        self.suggestions: list[dict[str, Any]] = []  # what a new sweep tells its agents to run
         self.views: list[dict[str, Any]] = []
         self.unknown: list[str] = []
         self.dies_after: int | None = None  # records of a run, after which nobody is answered
@@ -314,7 +315,7 @@ class Handler(BaseHTTPRequestHandler):
     # Sweeps
 
     def UpsertSweep(self, projectName: str, config: str, **_: Any) -> dict:  # noqa: N802, N803
-        sweep = Sweep(f"sweep{len(self.server.sweeps)}", projectName, config)
+        sweep = Sweep(f"sweep{len(self.server.sweeps)}", projectName, config, [*self.server.suggestions])
         self.server.sweeps[sweep.name] = sweep
         made = {"name": sweep.name, "project": _project(projectName)}
         return {"upsertSweep": {"sweep": made, "configValidationWarnings": []}}

@@ -134,6 +134,42 @@ def press_stop(server):
     server.only_run().stop = True
 
 
+SWEEP = """
+method: bayes
+metric: {name: val/critic}
+parameters: {model.lr: {min: 0.001, max: 0.003}}
+project: digits
+"""
+
+
+def test_a_sweep_of_the_servers_trains_here_and_a_trial_that_it_stops_has_saved(
+    tmp_path, wandb_server, words, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    (tmp_path / "sweep.yaml").write_text(SWEEP)
+    wandb_server.suggestions = [{"model.lr": 0.0015, "trainer.max_steps": 1_000_000}, {"model.lr": 0.0025}]
+    threading.Thread(target=press_stop, args=(wandb_server,), daemon=True).start()
+    flags = " ".join([*SMALL, "--trainer.max_steps=4", "--trainer.val_check_interval=2"])
+    genlit("sweep", words[1], "--config=sweep.yaml", "--dir=swept", "--count=2", "--args", flags)
+    (sweep,) = wandb_server.sweeps.values()
+    told = yaml.safe_load(sweep.config)
+    assert (told["run_cap"], told["method"], sweep.project) == (2, "bayes", "digits")
+    stopped, ended = (wandb_server.runs[name] for name in sweep.runs)
+    assert [run.config["model"]["lr"] for run in (stopped, ended)] == [0.0015, 0.0025]
+    assert {run.sweep for run in (stopped, ended)} == {sweep.name}
+    assert stopped.exit_code in (130, 143)  # its own look at the server, or the agent's
+    assert ended.exit_code == 0
+    for number, run in enumerate((stopped, ended), start=1):
+        folder = tmp_path / "swept" / "game" / f"{number:03d}"
+        assert [row["progress/iter"] for row in run.scalars] == [row["progress/iter"] for row in scalars(folder)]
+        saved = max(int(path.stem[3:]) for path in (folder / "checkpoints").glob("*.ckpt"))
+        assert saved == run.scalars[-1]["progress/iter"]
+    measured = [row for row in ended.scalars if "val/critic" in row]
+    assert len(measured) == 2
+    assert all(row["val/critic"] == row["val/critic/adversarial"] for row in measured)
+
+
 def test_an_agent_of_wandb_runs_a_trial_by_the_command_line(tmp_path, wandb_server, words, monkeypatch):
     monkeypatch.setattr(Agent, "POLL_INTERVAL", 0.2)
     monkeypatch.chdir(tmp_path)
