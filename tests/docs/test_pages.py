@@ -80,7 +80,7 @@ def photograph(folder: Path):
     """Pictures of two classes, and of two domains."""
     random = np.random.default_rng(0)
     splits = {"trainA": 8, "trainB": 8, "testA": 4, "testB": 4}
-    places = {"photos/cats": 80, "photos/dogs": 80} | {f"pairs/{split}": n for split, n in splits.items()}
+    places = {"photos/cats": 80, "photos/dogs": 80, "holiday": 3} | {f"pairs/{split}": n for split, n in splits.items()}
     for place, count in places.items():
         (folder / place).mkdir(parents=True)
         for index in range(count):
