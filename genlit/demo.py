@@ -37,6 +37,8 @@ from genlit.verbs.translate import fitted, picture
 MOST, USUAL, STEPS = 64, 16, 101  # images at most, images at first, values of a continuous code
 ANY = "any"
 
+Tab = tuple[Callable[..., Image.Image], list[Component]]  # what it draws of its inputs
+
 
 def interface(model: GenerativeModel, source: Source, title: str) -> gr.Blocks:
     """The page of a model, with a tab for each thing that it can do.
@@ -63,9 +65,6 @@ def interface(model: GenerativeModel, source: Source, title: str) -> gr.Blocks:
     lock = Lock()  # torch's random state is one, whoever draws
     made = [_tab(name, partial(_answered, lock, function), inputs) for name, (function, inputs) in tabs.items()]
     return gr.TabbedInterface(made, list(tabs), title=title, analytics_enabled=False)
-
-
-Tab = tuple[Callable[..., Image.Image], list[Component]]
 
 
 def _samples(model: Samples, source: Source) -> Tab:
