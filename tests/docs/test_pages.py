@@ -42,8 +42,6 @@ def shortened(words):
         case ["train", experiment, *flags] if "--print_config" not in flags:
             steps = MORE if any("max_steps" in flag for flag in flags) else STEPS
             return ["train", experiment, *FIRST, *flags, *SHORT, f"--trainer.max_steps={steps}"]
-        case ["reproduce", *flags]:
-            return ["reproduce", *flags, *SHORT[:-1]]
         case ["sweep", *options, "--args", flags]:
             training = shortened(["train", "", *flags.split()])
             return ["sweep", *options, "--count=1", "--args", " ".join(training[2:])]
