@@ -4,7 +4,8 @@ Indented blocks are commands for bash; fenced blocks whose first line names a fi
 long or needs what is not here is shortened, and nothing else:
 
 - a training has `--smoke` and the flags of SHORT, so few iterations of everything on the CPU, also where the page asks
-  for GPUs; a claim, which is about the whole budget, is left out; a sweep has one trial of such a training;
+  for GPUs, and the network sizes of NARROW; a claim, which is about the whole budget, is left out; a sweep has one
+  trial of such a training;
 - of several seeds there is the first;
 - the network that features come from learns for a moment (`hasty_lenet`);
 - sbatch, srun and torchrun are scripts: what is submitted is kept, and what they start prints its configuration;
@@ -22,17 +23,20 @@ import pytest
 from markdown_it import MarkdownIt
 from PIL import Image
 
+from genlit import config
 from tests.docs.clone import ROOT, Clone
 from tests.verbs.test_launch import Cluster
 
 STEPS, MORE = 4, 6  # iterations of a training; where the page itself says how many, so that a budget can be raised
-FIRST = ["--smoke", "--run.wandb=disabled"]
+FIRST = ["--smoke", "--run.wandb=auto"]
 SHORT = [
     "--trainer.default_root_dir=experiments/runs", "--trainer.accelerator=cpu", "--trainer.devices=1",
     "--trainer.num_nodes=1", "--trainer.limit_val_batches=1", "--data.batch_size=8", "--run.fidelity_samples=32",
     "--run.pictures=4", "--claim=null",
 ]  # fmt: skip
+NARROW = {"width": 8, "critic_width": 8, "blocks": 1, "hidden": [16]}
 PRINTS = 'while [ "${1#-}" != "$1" ]; do shift; done; exec "$@" --print_config'
+NEEDS = {"cluster.md": ["cluster"], "dashboard.md": ["wandb_server"]}  # fixtures of a page
 PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
 
 
@@ -41,11 +45,17 @@ def shortened(words):
     match words:
         case ["train", experiment, *flags] if "--print_config" not in flags:
             steps = MORE if any("max_steps" in flag for flag in flags) else STEPS
-            return ["train", experiment, *FIRST, *flags, *SHORT, f"--trainer.max_steps={steps}"]
-        case ["sweep", *options, "--args", flags]:
-            training = shortened(["train", "", *flags.split()])
-            return ["sweep", *options, "--count=1", "--args", " ".join(training[2:])]
+            return ["train", experiment, *FIRST, *flags, *SHORT, *narrow(experiment), f"--trainer.max_steps={steps}"]
+        case ["sweep", experiment, *options, "--args", flags]:
+            training = shortened(["train", experiment, *flags.split()])
+            return ["sweep", experiment, *options, "--count=1", "--args", " ".join(training[2:])]
     return words
+
+
+def narrow(experiment):
+    """Flags for the sizes of NARROW that an experiment's file sets."""
+    model = config.merged(config.compose(experiment, []))["model"]
+    return [f"--model.{key}={size}" for key, size in NARROW.items() if key in model]
 
 
 def blocks(page):
@@ -103,11 +113,9 @@ def test_a_page_can_be_typed_from_beginning_to_end(page, request, monkeypatch):
     typed = request.getfixturevalue("own_clone" if page == "add-a-model.md" else "clone")
     shutil.rmtree(typed.folder / "experiments" / "runs", ignore_errors=True)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for what sweeps start
-    if page == "cluster.md":
-        request.getfixturevalue("cluster")
-    if page == "dashboard.md":
-        request.getfixturevalue("wandb_server")
-        monkeypatch.setattr("tests.docs.test_pages.FIRST", ["--smoke", "--run.wandb=auto"])
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    for name in NEEDS.get(page, ()):
+        request.getfixturevalue(name)
     for name, text in blocks(page):
         if name:
             (typed.folder / name).write_text(text)
