@@ -18,7 +18,8 @@ from genlit.metrics.extractors.base import Extractor, Features, exact_float32
 from genlit.metrics.extractors.resize import antialias
 from genlit.metrics.images import fingerprint
 
-RECIPE = {"version": 1, "images": 76_800, "batch": 64, "rate": 2e-3, "seed": 0, "side": 32}
+RECIPE = {"version": 2, "images": 76_800, "batch": 64, "rate": 2e-3, "seed": 0}
+SIDES = {32: "lenet", 64: "lenet-64"}  # sides that images are brought to, and what the classifier is then called
 _WIDTH, _CHUNK = 128, 512
 
 Labelled = tuple[np.ndarray, np.ndarray]
@@ -29,23 +30,27 @@ class LeNet(Extractor):
     """pool = (z − E z) / σ(z) with z the 128 outputs before the last layer, logits = W relu(pool) + b.
 
     Two 5 x 5 convolutions with max pooling on images of 32 x 32, after LeCun et al. 1998, figure 2,
-    https://doi.org/10.1109/5.726791. E and σ are over training images, so every feature has about unit variance.
+    https://doi.org/10.1109/5.726791; one of 4 x 4 more where details of 64 x 64 tell. E and σ are over training images,
+    so every feature has about unit variance.
 
     Args:
         channels: of the images.
         classes: K.
+        side: that images are brought to, 32 or 64.
     """
 
-    family, resize, channels, width = "lenet", "antialias", "as they are", _WIDTH
+    resize, channels, width = "antialias", "as they are", _WIDTH
 
-    def __init__(self, channels: int, classes: int):
+    def __init__(self, channels: int, classes: int, side: int = 32):
         super().__init__()
-        self.classes, self.reads = classes, channels
+        self.classes, self.reads, self.side, self.family = classes, channels, side, SIDES[side]
         kind = {"dtype": torch.float32, "device": "cpu"}  # whatever the defaults are, for they decide what is drawn
+        sizes = [(channels, 16, 5), (16, 32, 5), (32, 64, 4)][: 2 + (side == 64)]  # to 5 x 5
+        halves = [(nn.Conv2d(*size, **kind), nn.ReLU(), nn.MaxPool2d(2)) for size in sizes]
         self.body = nn.Sequential(
-            *(nn.Conv2d(channels, 16, 5, **kind), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(16, 32, 5, **kind), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
-            *(nn.Linear(32 * 5 * 5, _WIDTH, **kind), nn.BatchNorm1d(_WIDTH, affine=False, **kind)),
+            *(layer for half in halves for layer in half),
+            nn.Flatten(),
+            *(nn.Linear(sizes[-1][1] * 5 * 5, _WIDTH, **kind), nn.BatchNorm1d(_WIDTH, affine=False, **kind)),
         )
         self.head = nn.Sequential(nn.ReLU(), nn.Linear(_WIDTH, classes, **kind))
 
@@ -53,7 +58,7 @@ class LeNet(Extractor):
         """Describes uint8 images (B, C, H, W); in training, of any number."""
         if images.shape[1] != self.reads:
             raise GenlitError(f"lenet was trained on {self.reads} channels and is shown {images.shape[1]}.")
-        pool = self.body(antialias(images, RECIPE["side"]) / 127.5 - 1)
+        pool = self.body(antialias(images, self.side) / 127.5 - 1)
         return Features(pool, self.head(pool))
 
     def named(self, shown: dict[str, str | float]) -> "LeNet":
@@ -63,7 +68,7 @@ class LeNet(Extractor):
         return self.requires_grad_(False).eval()
 
 
-def lenet(source: Source, column: Column = "label") -> LeNet:
+def lenet(source: Source, column: Column = "label", side: int = 32) -> LeNet:
     """The classifier of a source: trained once by RECIPE, kept under the source's root.
 
     Of `attributes` it tells each one, by a logit of its own; those of −1 are unknown and teach it nothing.
@@ -72,14 +77,15 @@ def lenet(source: Source, column: Column = "label") -> LeNet:
         source: its training rows have `image`, in bytes, and the column; its test rows, else its validation rows, give
             the accuracy that is shown.
         column: what it learns to tell.
+        side: that images are brought to, 32 or 64.
 
     Raises:
         GenlitError: there are no labels, fewer than two classes, no held-out rows or no bytes, or nothing can be kept.
     """
     tested = "test" if "test" in source.store.splits else "val"
     train, test = (_labelled(source, split, column) for split in ("train", tested))
-    path = source.root / "classifiers" / f"{_key(tested, *train, *test)}.safetensors"
-    return _loaded(*once(path, lambda: _made(train, test, tested)))
+    path = source.root / "classifiers" / f"{_key(side, tested, *train, *test)}.safetensors"
+    return _loaded(*once(path, lambda: _made(train, test, tested, side)))
 
 
 def _labelled(source: Source, split: str, column: Column) -> Labelled:
@@ -113,23 +119,24 @@ def _checked(source: Source, split: str, images: np.ndarray, labels: np.ndarray)
     return images, labels
 
 
-def _key(tested: str, *arrays: np.ndarray) -> str:
-    return hashlib.sha256(json.dumps([RECIPE, tested, *map(fingerprint, arrays)], sort_keys=True).encode()).hexdigest()
+def _key(side: int, tested: str, *arrays: np.ndarray) -> str:
+    content = [RECIPE, side, tested, *map(fingerprint, arrays)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _made(train: Labelled, test: Labelled, tested: str) -> Kept:
+def _made(train: Labelled, test: Labelled, tested: str, side: int) -> Kept:
     labels = train[1]
     classes = labels.shape[1] if labels.ndim > 1 else 1 + int(max(labels.max(), test[1].max()))
-    net = _trained(*train, classes)
+    net = _trained(*train, classes, side)
     shown = {"accuracy": _accuracy(net, *test), "accuracy split": tested}
-    return net.state_dict(), shown | {"channels": net.reads, "classes": net.classes}
+    return net.state_dict(), shown | {"channels": net.reads, "classes": net.classes, "side": side}
 
 
-def _trained(images: np.ndarray, labels: np.ndarray, classes: int) -> LeNet:
+def _trained(images: np.ndarray, labels: np.ndarray, classes: int, side: int) -> LeNet:
     """Adam, its rate falling to 0 along a half cosine; the same bits on one machine, whatever surrounds it."""
     with undisturbed():
         torch.manual_seed(RECIPE["seed"])
-        net, steps = LeNet(images.shape[1], classes), RECIPE["images"] // RECIPE["batch"]
+        net, steps = LeNet(images.shape[1], classes, side), RECIPE["images"] // RECIPE["batch"]
         net.body.train()
         optimiser = torch.optim.Adam(net.parameters(), lr=RECIPE["rate"])
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
@@ -179,6 +186,6 @@ def _accuracy(net: LeNet, images: np.ndarray, labels: np.ndarray) -> float:
 
 def _loaded(state: dict[str, Tensor], facts: dict[str, Any]) -> LeNet:
     with torch.random.fork_rng(devices=[]):
-        net = LeNet(facts["channels"], facts["classes"])
+        net = LeNet(facts["channels"], facts["classes"], facts["side"])
     net.load_state_dict(state)
     return net.named({name: facts[name] for name in ("accuracy", "accuracy split")})

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchmetrics.classification import MulticlassAccuracy
 
-from genlit.data import Digits, Npz, Ring
+from genlit.data import Digits, Emoji, Npz, Ring
 from genlit.errors import GenlitError
 from genlit.metrics.capabilities import conditional
 from genlit.metrics.capabilities.conditional import ConditionalAccuracy, balanced, label_accuracy
@@ -66,6 +66,13 @@ def test_pictures_are_read_by_the_classifier_of_their_source(hasty_lenet, binari
     assert ceilings[0].value == pytest.approx(lenet(source).shown["accuracy"])
     assert accuracy.value == pytest.approx(ceilings[0].value, abs=0.1)
     assert source.binarize == binarize
+
+
+@pytest.mark.parametrize(("size", "family"), [(32, "lenet"), (64, "lenet-64")])
+def test_details_are_read_where_there_are_any(hasty_lenet, size, family):
+    name, logits = conditional.reader(Emoji(size=size, label="style").require(("image", "label")))
+    assert name.rpartition("-")[0] == family
+    assert logits(torch.zeros(2, 3, size, size)).shape == (2, 3)
 
 
 def test_a_source_without_labels_has_no_reader(tmp_path):

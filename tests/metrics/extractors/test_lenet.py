@@ -135,6 +135,19 @@ def test_two_domains_are_told_apart(brief: None, tmp_path: Path):
     assert network.shown["accuracy"] > 0.6
 
 
+def test_a_finer_one_sees_what_a_smaller_image_has_lost(brief: None, tmp_path: Path):
+    source = Emoji(label="style", root=str(tmp_path)).require(("image", "label"))
+    coarse, fine = (lenet(source, side=side) for side in (32, 64))
+    assert (coarse.family, fine.family) == ("lenet", "lenet-64")
+    images = torch.tensor(source.rows("test").streams[0]["image"][:8])
+    checked = images.clone()
+    checked[..., ::2, ::2] ^= 64  # one pixel in four, which halving blurs
+    coarser, finer = ((net(images).pool - net(checked).pool).abs().mean() for net in (coarse, fine))
+    assert finer > coarser
+    assert lenet(source, side=64).identity == fine.identity
+    assert len(kept(source)) == 2
+
+
 def test_it_classifies_what_a_model_draws(brief: None, tmp_path: Path):
     network = lenet(Digits(root=str(tmp_path)))
     images = torch.randint(256, (5, 1, 28, 28), dtype=torch.uint8)
