@@ -46,10 +46,14 @@ class Run:
     stop: bool = False  # whether somebody has pressed the button
 
     @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The records as they arrived."""
+        return [json.loads(line) for _, line in sorted(self.lines["wandb-history.jsonl"].items())]
+
+    @property
     def history(self) -> list[dict[str, Any]]:
-        """The records by step, without W&B's own keys; one that comes again, as `wandb sync` sends it, is the same."""
-        rows = [json.loads(line) for _, line in sorted(self.lines["wandb-history.jsonl"].items())]
-        latest = {row["_step"]: row for row in rows}.values()
+        """The records by step, without W&B's own keys; one that comes again, as `wandb sync` sends it, counts once."""
+        latest = {row["_step"]: row for row in self.rows}.values()
         return [{key: value for key, value in row.items() if not key.startswith("_")} for row in latest]
 
     @property

@@ -40,8 +40,8 @@ def genlit(*words):
     verbs.main(list(words), prog_name="genlit", standalone_mode=False)
 
 
-def sync(run):
-    words = ["-m", "wandb", "sync", "--include-online", *sorted(map(str, run.glob("wandb/*run-*")))]
+def sync(run, *options):
+    words = ["-m", "wandb", "sync", "--include-online", *options, *sorted(map(str, run.glob("wandb/*run-*")))]
     assert subprocess.run([sys.executable, *words], cwd=run, timeout=60).returncode == 0
 
 
@@ -91,9 +91,15 @@ def test_a_server_that_dies_in_between_loses_nothing(tmp_path, wandb_server, wor
     assert 2 <= len(shown.history) < 100
     assert len(scalars(run)) == 100
     assert f"wandb sync --include-online {run}/wandb/run-" in caplog.text
-    wandb_server.dies_after, wandb_server.dead = None, False
+    had, wandb_server.dies_after, wandb_server.dead = len(shown.rows), None, False
     sync(run)
     assert wandb_server.only_run().scalars == scalars(run)
+    again = {row["_step"]: row for row in shown.rows[had:]}  # what W&B's client sends, from the beginning
+    assert shown.rows[:had] == [again[row["_step"]] for row in shown.rows[:had]]
+    sync(run, "--no-skip-synced", "--id=again")
+    rows = wandb_server.runs["again"].rows
+    assert len({row["_step"] for row in rows}) == len(rows)
+    assert wandb_server.runs["again"].scalars == scalars(run)
 
 
 def test_a_run_whose_job_is_queued_again_is_shown_as_preempted(tmp_path, wandb_server, words, monkeypatch):
