@@ -14,7 +14,7 @@ TO ?= b
 SEEDS ?= 0
 ARGS ?=
 
-.PHONY: help setup train smoke eval rank sample complete score translate puzzle features export sweep report ledger reproduce list doctor launch dashboard theory browser test lint bench bench-metrics faults resume-check clean
+.PHONY: help setup train smoke eval rank sample complete score translate puzzle features demo export sweep report ledger reproduce list doctor launch dashboard theory browser test lint bench bench-metrics faults resume-check clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -59,6 +59,9 @@ puzzle: setup ## Make images of patches of images: make puzzle EXP=puzzlegan IMA
 
 features: setup ## Write codes of held-out images as .npz, and probe them.
 	$(BIN)/python -m genlit features "$(RUN)" $(ARGS)
+
+demo: setup ## Play with EXP's newest run on a page of this machine: make demo EXP=infogan.
+	$(BIN)/python -m genlit demo "$(RUN)" $(ARGS)
 
 report: setup ## Write the page of EXP's newest run, or of several: make report RUNS="dcgan wgan-gp".
 	$(BIN)/python -m genlit report $(RUNS) $(ARGS)

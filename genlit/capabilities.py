@@ -28,7 +28,8 @@ class Traverses(Protocol):
     """Varies a code of fixed draws: `rows` draws by values of the code, (rows, values, C, H, W).
 
     `traversals` names the codes. A model with "label" among them has so many `classes`, and `sample` takes a `label`;
-    with "category" among them, `sample` takes a `category`. Where it names none, there is nothing to vary.
+    with "category" among them, `sample` takes a `category`. Where it names none, there is nothing to vary. `span` gives
+    values of a code, at most so many.
     """
 
     traversals: tuple[str, ...]
@@ -36,6 +37,8 @@ class Traverses(Protocol):
     def traverse(
         self, code: str, rows: int, *, steps: int = 10, seed: int = 0, values: Sequence[float] | None = None
     ) -> Tensor: ...
+
+    def span(self, code: str, steps: int) -> Sequence[float]: ...
 
 
 @runtime_checkable

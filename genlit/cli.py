@@ -295,6 +295,22 @@ def export(run: str, **options) -> None:
 
 
 @verbs.command()
+@click.argument("run")
+@click.option("--port", type=click.IntRange(1, 65535), help="Of the page; by default the first free one from 7860 on.")
+@DEVICE
+@TRUST
+def demo(run: str, **options) -> None:
+    """Serve a page, to this machine alone, on which to play with a trained model.
+
+    What is on it follows from what the model can do: a seed and a count, a class or a caption, a slider for each code
+    that it varies, an image in and its translation or completion out.
+    """
+    from genlit.verbs.demo import demo
+
+    demo(run, **options)
+
+
+@verbs.command()
 @click.argument("names", metavar="[RUN]...", nargs=-1)
 @click.option("--name", metavar="NAME", help="What the records are called; by default the experiment's name.")
 def ledger(names: tuple[str, ...], name: str | None) -> None:

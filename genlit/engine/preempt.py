@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from genlit.engine.checkpoint import Checkpoints
 from genlit.engine.processes import agree
+from genlit.runs.launch import FOLDER
 
 log = logging.getLogger("genlit")
 
@@ -27,8 +28,9 @@ class Preemption(Callback):
     """Turns SIGTERM, SIGUSR1 and SIGINT into a checkpoint at the next iteration boundary and an exit.
 
     The exit code is 143 for SIGTERM, 130 for SIGINT, which W&B's stop button sends, too, and 138 for SIGUSR1; SIGUSR1
-    under SLURM queues the job again and exits with 0. A second SIGINT interrupts at once. Before training there is
-    nothing to save: a signal exits at once. A signal to any process stops all of them at the same iteration.
+    under SLURM queues the job again and exits with 0, but of a sweep's trial: the job is its worker's. A second SIGINT
+    interrupts at once. Before training there is nothing to save: a signal exits at once. A signal to any process stops
+    all of them at the same iteration.
     """
 
     def __init__(self) -> None:
@@ -81,7 +83,7 @@ class Preemption(Callback):
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, Checkpoints):
                 callback.save_now(trainer)
-        code = _requeue(trainer) if number == signal.SIGUSR1 and "SLURM_JOB_ID" in os.environ else 128 + number
+        code = _requeue(trainer) if number == signal.SIGUSR1 and _has_a_job() else 128 + number
         if number == signal.SIGUSR1:
             _tell_dashboards(trainer, 128 + number)
         log.warning("stopped by %s at iteration %d", signal.Signals(number).name, trainer.global_step)
@@ -106,6 +108,11 @@ def _tell_dashboards(trainer: Trainer, code: int) -> None:
 
 def _launched(trainer: Trainer) -> bool:
     return trainer.local_rank > 0 and isinstance(trainer.strategy.cluster_environment, LightningEnvironment)
+
+
+def _has_a_job() -> bool:
+    """Whether a job of SLURM's is this training's own; of a sweep's trial it is the worker's."""
+    return "SLURM_JOB_ID" in os.environ and FOLDER not in os.environ
 
 
 def _requeue(trainer: Trainer) -> int:

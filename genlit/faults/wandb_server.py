@@ -46,10 +46,14 @@ class Run:
     stop: bool = False  # whether somebody has pressed the button
 
     @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The records as they arrived."""
+        return [json.loads(line) for _, line in sorted(self.lines["wandb-history.jsonl"].items())]
+
+    @property
     def history(self) -> list[dict[str, Any]]:
-        """The records by step, without W&B's own keys; one that comes again, as `wandb sync` sends it, is the same."""
-        rows = [json.loads(line) for _, line in sorted(self.lines["wandb-history.jsonl"].items())]
-        latest = {row["_step"]: row for row in rows}.values()
+        """The records by step, without W&B's own keys; one that comes again, as `wandb sync` sends it, counts once."""
+        latest = {row["_step"]: row for row in self.rows}.values()
         return [{key: value for key, value in row.items() if not key.startswith("_")} for row in latest]
 
     @property
@@ -101,6 +105,7 @@ class Server(ThreadingHTTPServer):
         self.runs: dict[str, Run] = {}
         self.artifacts: list[Artifact] = []
         self.sweeps: dict[str, Sweep] = {}
+        self.suggestions: list[dict[str, Any]] = []  # what a new sweep tells its agents to run
         self.views: list[dict[str, Any]] = []
         self.unknown: list[str] = []
         self.dies_after: int | None = None  # records of a run, after which nobody is answered
@@ -314,7 +319,7 @@ class Handler(BaseHTTPRequestHandler):
     # Sweeps
 
     def UpsertSweep(self, projectName: str, config: str, **_: Any) -> dict:  # noqa: N802, N803
-        sweep = Sweep(f"sweep{len(self.server.sweeps)}", projectName, config)
+        sweep = Sweep(f"sweep{len(self.server.sweeps)}", projectName, config, [*self.server.suggestions])
         self.server.sweeps[sweep.name] = sweep
         made = {"name": sweep.name, "project": _project(projectName)}
         return {"upsertSweep": {"sweep": made, "configValidationWarnings": []}}

@@ -17,7 +17,7 @@ from genlit.errors import GenlitError
 from genlit.files import write
 from genlit.report import curves
 from genlit.report.films import films, stills, webp
-from genlit.report.gather import Run, gather
+from genlit.report.gather import Run, Trials, gather, trials_of
 
 LIMIT = 20_000_000  # bytes of a page
 FILE = "report.html"
@@ -35,7 +35,7 @@ def write_page(folders: list[Path], out: Path | None = None) -> Path:
     """
     home = Path(os.path.commonpath([folder.resolve() for folder in folders]))
     beside = {path.stem: webp(path) for path in sorted(home.glob("*.png"))}
-    page = render(_gathered(folders, home), _title(folders, home), beside).encode()
+    page = render(_gathered(folders, home), _title(folders, home), beside, trials_of(home)).encode()
     if len(page) > LIMIT:
         size = f"{len(page) / 1e6:.0f} MB of {len(folders)} runs"
         raise GenlitError(f"the page would hold {size}, more than {LIMIT / 1e6:.0f} MB: name fewer runs")
@@ -43,13 +43,14 @@ def write_page(folders: list[Path], out: Path | None = None) -> Path:
     return out or home / FILE
 
 
-def render(runs: list[Run], title: str, beside: dict[str, str]) -> str:
+def render(runs: list[Run], title: str, beside: dict[str, str], trials: Trials | None = None) -> str:
     """The page of some runs.
 
     Args:
         runs: in the order of their colours.
         title: of the page.
         beside: pictures of all runs, such as a sweep's parameters, as data URIs by name.
+        trials: of the sweep that the runs are, if they are one.
     """
     style, script = (_file(name) for name in ("style.css", "script.js"))
     return _template().render(
@@ -57,6 +58,7 @@ def render(runs: list[Run], title: str, beside: dict[str, str]) -> str:
         runs=runs,
         written=datetime.now().astimezone(),
         beside=beside,
+        trials=trials,
         films=films(runs),
         stills=stills(runs),
         charts=curves.charts(runs),

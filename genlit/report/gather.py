@@ -1,5 +1,6 @@
 """What a run folder holds, as plain data; nothing here needs torch, so a report takes a moment."""
 
+import csv
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -90,6 +91,34 @@ class Run:
 
     def _last(self, axis: str) -> float:
         return max((record.get(axis) or 0 for record in self.records), default=0)
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The table of a sweep.
+
+    Attributes:
+        rows: a trial each, in words, by the columns of `trials.csv`.
+        best: the number of the best complete one; None where none is complete.
+    """
+
+    rows: list[dict[str, str]]
+    best: str | None
+
+
+def trials_of(folder: Path) -> Trials | None:
+    """The trials of a sweep's folder; None where there is no table of them.
+
+    Raises:
+        GenlitError: the table, or what was searched, is damaged.
+    """
+    rows = _content(folder / "trials.csv", lambda text: list(csv.DictReader(text.splitlines())))
+    if rows is None:
+        return None
+    metric = (_content(folder / "sweep.yaml", _yaml) or {}).get("sweep", {}).get("metric", {})
+    sign = -1 if metric.get("goal") == "maximize" else 1
+    worth = {row["trial"]: sign * float(row[metric["name"]]) for row in rows if row["state"] == "complete"}
+    return Trials(rows, min(worth, key=worth.get, default=None))
 
 
 def found(name: str, root: Path = ROOT) -> list[Path]:

@@ -10,6 +10,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from genlit.errors import GenlitError
+from genlit.files import write
 from genlit.runs.changes import check_same
 from genlit.runs.launch import primary
 from genlit.runs.names import slug
@@ -18,6 +19,7 @@ log = logging.getLogger("genlit")
 
 ROOT = Path("experiments/runs")
 WEIGHTS, HUB = "model.safetensors", "hf:"  # of an exported model; before the name of one on a hub
+_ENDED = "ended"  # a file in a run folder
 
 
 def create(root: str | Path, experiment: str) -> Path:
@@ -137,6 +139,19 @@ def reached(run: Path) -> int:
     if checkpoint.checkpoints(folder):
         raise GenlitError(f"no checkpoint in {folder} is good; copy one there or begin anew with --resume=never.")
     return 0
+
+
+def note_end(run: Path, ended: bool) -> None:
+    """Notes in a run folder whether its training has come to an end: its budget, or a rule that stopped it."""
+    if ended:
+        write(run / _ENDED, "")
+    else:
+        (run / _ENDED).unlink(missing_ok=True)
+
+
+def ended(run: Path) -> bool:
+    """Whether a run's training has come to an end, and was not interrupted."""
+    return (run / _ENDED).is_file()
 
 
 def unfinished(run: Path, new: dict[str, Any]) -> bool:

@@ -151,7 +151,7 @@ def _abandoned(journal: Journal, metric: Metric) -> Trial | None:
         if frozen.state == TrialState.RUNNING and (trial := _held(journal, frozen)):
             if _may_start_again(journal, frozen, len(logged(trial.folder, metric))):
                 return trial
-            end(journal, trial, TrialState.FAIL, reason=f"its worker died {STARTS} times without getting further")
+            end(journal, trial, TrialState.FAIL, reason=f"it was cut short {STARTS} times without getting further")
     return None
 
 

@@ -4,20 +4,23 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
+from genlit.errors import GenlitError
 from genlit.sweep import schema
 from genlit.sweep.journal import open_journal, running, take
 from genlit.sweep.trial import POLL, Stop, Task, conduct
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # the last is a scheduler's notice that time is nearly up
+EARLY_FAILURES = 5  # after which, where nothing else has ended, it gives up, as W&B's agent does
 
 
 @dataclass(frozen=True)
@@ -46,27 +49,36 @@ class Asked:
 
 
 def run(asked: Asked) -> int:
-    """Runs a sweep, or goes on with it; the number of the signal that ended it, else 0."""
+    """Runs a sweep, or goes on with it; the number of the signal that ended it, else 0.
+
+    Raises:
+        GenlitError: its trials fail, one like the other.
+    """
+    journal = open_journal(asked.folder, schema.read(asked.content).metric)
+    before = len(journal.trials)
     with _stoppable() as stop:
         if asked.workers == 1:
-            work(asked, 0, stop)
+            work(asked, 0, before, stop)
         else:
-            _spawn(asked, stop)
-        return stop.number
+            _spawn(asked, before, stop)
+    if reason := hopeless(journal.trials[before:]):
+        raise GenlitError(f"every trial in {asked.folder} fails ({reason}): mend that, and the same command goes on")
+    return stop.number
 
 
-def work(asked: Asked, index: int, stop: Stop) -> None:
-    """Runs trials until there is none to begin and none whose worker could still die.
+def work(asked: Asked, index: int, before: int, stop: Stop) -> None:
+    """Runs trials until there is none to begin and none whose worker could still die, or there is no hope.
 
     Args:
         asked: the sweep.
         index: of this worker, from 0.
+        before: how many trials there were when the command began.
         stop: ends it, with its trial saved for another time.
     """
     spec, console = schema.read(asked.content), Console()
     journal = open_journal(asked.folder, spec.metric)
     task = Task(spec, partial(resolved, asked), asked.trust)
-    while not stop.number:
+    while not stop.number and not hopeless(journal.trials[before:]):
         if trial := take(journal, spec, asked.cap):
             result = conduct(journal, trial, task, shares(index, asked.workers), stop)
             values = ", ".join(f"{name}={value}" for name, value in trial.parameters.items())
@@ -75,6 +87,14 @@ def work(asked: Asked, index: int, stop: Stop) -> None:
             time.sleep(5 * POLL)  # whoever has them may die, and leave them to this worker
         else:
             return
+
+
+def hopeless(trials: Sequence[FrozenTrial]) -> str | None:
+    """Why the last of some trials failed, where EARLY_FAILURES or more have ended and none of them well; else None."""
+    over = [trial for trial in trials if trial.state.is_finished()]
+    if len(over) < EARLY_FAILURES or any(trial.state != TrialState.FAIL for trial in over):
+        return None
+    return over[-1].user_attrs["reason"]
 
 
 def resolved(asked: Asked, flags: list[str]) -> dict[str, Any]:
@@ -106,10 +126,10 @@ def _gpus() -> list[str]:
     return [str(number) for number, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*"))]
 
 
-def _spawn(asked: Asked, stop: Stop) -> None:
+def _spawn(asked: Asked, before: int, stop: Stop) -> None:
     """Starts the workers and waits for them; a stop is handed on."""
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_worker, args=(asked, index)) for index in range(asked.workers)]
+    workers = [context.Process(target=_worker, args=(asked, index, before)) for index in range(asked.workers)]
     for worker in workers:
         worker.start()
     while any(worker.is_alive() for worker in workers):
@@ -122,9 +142,9 @@ def _spawn(asked: Asked, stop: Stop) -> None:
         worker.join()
 
 
-def _worker(asked: Asked, index: int) -> None:
+def _worker(asked: Asked, index: int, before: int) -> None:
     with _stoppable() as stop:
-        work(asked, index, stop)
+        work(asked, index, before, stop)
 
 
 @contextmanager

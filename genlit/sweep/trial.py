@@ -16,12 +16,13 @@ from optuna.trial import TrialState
 
 from genlit.errors import GenlitError
 from genlit.files import write
-from genlit.runs import FOLDER
+from genlit.runs import FOLDER, ended
 from genlit.sweep import command, search
 from genlit.sweep.journal import Journal, Trial, end, histories, leave, logged
 from genlit.sweep.schema import Spec
 
 POLL = 0.2  # s between looks at a trial's history
+NOTICE = (128 + signal.SIGUSR1, -signal.SIGUSR1)  # codes of a trial that a scheduler told to leave
 PATIENCE = 60  # s that a trial has to save and leave, before it is killed
 
 Resolve = Callable[[list[str]], dict[str, Any]]
@@ -68,10 +69,17 @@ def conduct(journal: Journal, trial: Trial, task: Task, variables: dict[str, str
         end(journal, trial, TrialState.FAIL, reason=str(error))
         return f"failed: {error}"
     pruned = _watch(process, journal, trial, task.spec, stop)
-    if stop.number and not pruned and process.returncode != 0:
+    if not pruned and _cut_short(trial, task.spec, process.returncode, stop):
         leave(trial)
         return "interrupted"
     return _note_result(journal, trial, task.spec, pruned, process.returncode)
+
+
+def _cut_short(trial: Trial, spec: Spec, code: int, stop: Stop) -> bool:
+    """Whether a trial has more to do; a training's folder says whether it came to an end, whatever its exit code."""
+    if code == 0:
+        return not spec.command and not ended(trial.folder)
+    return bool(stop.number) or code in NOTICE
 
 
 def _start(trial: Trial, task: Task, variables: dict[str, str]) -> subprocess.Popen:

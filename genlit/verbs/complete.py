@@ -16,6 +16,7 @@ from genlit.logging.media import in_rows, png, save_each
 from genlit.verbs.trained import images_of, trained, watched
 
 GREY = 0.0  # between black, -1, and white, 1
+MASKS = ("top", "bottom", "left", "right", "centre")  # by name
 
 
 def complete(
@@ -78,20 +79,20 @@ def hidden(mask: str, shape: tuple[int, int, int, int], seed: int) -> Tensor:
     """
     n, _, height, width = shape
     rows, columns = torch.arange(height)[:, None], torch.arange(width)[None]
-    halves = {
-        "top": 2 * rows < height + 0 * columns,
-        "bottom": 2 * rows >= height + 0 * columns,
-        "left": 2 * columns < width + 0 * rows,
-        "right": 2 * columns >= width + 0 * rows,
-        "centre": _middle(rows, height) & _middle(columns, width),
-    }
-    if mask in halves:
-        return halves[mask][None, None]
+    halves = (
+        2 * rows < height + 0 * columns,
+        2 * rows >= height + 0 * columns,
+        2 * columns < width + 0 * rows,
+        2 * columns >= width + 0 * rows,
+        _middle(rows, height) & _middle(columns, width),
+    )
+    if mask in MASKS:
+        return halves[MASKS.index(mask)][None, None]
     if share := re.fullmatch(r"random:(0?\.\d+|[01](?:\.0*)?)", mask):
         generator = torch.Generator().manual_seed(derive("mask", seed))
         return torch.rand(n, 1, height, width, generator=generator) < float(share[1])
     if not Path(mask).is_file():
-        raise GenlitError(f"--mask={mask}: choose {', '.join(halves)}, random:0.5 or a picture, white where hidden")
+        raise GenlitError(f"--mask={mask}: choose {', '.join(MASKS)}, random:0.5 or a picture, white where hidden")
     picture = read(Path(mask), 1).resize((width, height), Image.Resampling.NEAREST)
     return torch.from_numpy(pixels(picture) > 127)[None]
 

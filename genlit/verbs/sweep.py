@@ -64,9 +64,11 @@ def sweep(
 
 def _locally(asked: local.Asked, spec: schema.Spec) -> None:
     _same_as_begun(asked)
-    signal = local.run(asked)
-    journal = open_journal(asked.folder, spec.metric)
-    write_outcome(journal, spec, [asked.experiment, *asked.overlays], asked.flags)
+    try:
+        signal = local.run(asked)
+    finally:
+        journal = open_journal(asked.folder, spec.metric)
+        write_outcome(journal, spec, [asked.experiment, *asked.overlays], asked.flags)
     if left := running(journal):
         log.warning("%d trials in %s have not ended; the same command goes on with them", len(left), asked.folder)
     if signal:

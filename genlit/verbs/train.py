@@ -82,6 +82,7 @@ def train(
             with ending_others(trainer):
                 trainer.fit(model, datamodule=source, ckpt_path=start, weights_only=True)
     if runs.primary():
+        runs.note_end(run, True)
         summarise(run, model, trainer.loggers)
         close(run, trainer.loggers, settings.run.artifacts)
     return run
@@ -174,6 +175,7 @@ def prepare(
         runs.check_same(config.read(run / "config.yaml"), plain, override)
     checkpoint.probe(run / "checkpoints")
     checkpoint.sweep(run / "checkpoints")
+    runs.note_end(run, False)
     runs.record(run, yaml.safe_dump(plain, sort_keys=False), words, departures)
     start = checkpoint.newest(run / "checkpoints")
     History(run).rewind(checkpoint.iteration(start) if start else 0)

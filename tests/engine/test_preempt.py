@@ -13,6 +13,7 @@ from lightning.pytorch import Callback
 from genlit.engine.checkpoint import Checkpoints, SafeIO, checkpoints, iteration, load, newest
 from genlit.engine.preempt import SIGNALS, Preempted, Preemption
 from genlit.engine.strategy import SyncAtStep
+from genlit.runs import FOLDER
 from tests.games import Game, digits, trainer
 
 
@@ -115,6 +116,15 @@ def queue(folder, monkeypatch, script):
     (folder / "scontrol").chmod(0o755)
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
     monkeypatch.setenv("SLURM_JOB_ID", "1234")
+
+
+def test_a_trial_leaves_its_workers_job_alone(tmp_path, monkeypatch):
+    queue(tmp_path, monkeypatch, f'echo "$@" > {tmp_path}/asked')
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    with pytest.raises(Preempted) as stopped:
+        fit(tmp_path, Signalling(3, signal.SIGUSR1))
+    assert stopped.value.code == 138
+    assert not (tmp_path / "asked").exists()
 
 
 def test_slurm_queues_the_job_again(tmp_path, monkeypatch):

@@ -40,8 +40,8 @@ def genlit(*words):
     verbs.main(list(words), prog_name="genlit", standalone_mode=False)
 
 
-def sync(run):
-    words = ["-m", "wandb", "sync", "--include-online", *sorted(map(str, run.glob("wandb/*run-*")))]
+def sync(run, *options):
+    words = ["-m", "wandb", "sync", "--include-online", *options, *sorted(map(str, run.glob("wandb/*run-*")))]
     assert subprocess.run([sys.executable, *words], cwd=run, timeout=60).returncode == 0
 
 
@@ -91,9 +91,15 @@ def test_a_server_that_dies_in_between_loses_nothing(tmp_path, wandb_server, wor
     assert 2 <= len(shown.history) < 100
     assert len(scalars(run)) == 100
     assert f"wandb sync --include-online {run}/wandb/run-" in caplog.text
-    wandb_server.dies_after, wandb_server.dead = None, False
+    had, wandb_server.dies_after, wandb_server.dead = len(shown.rows), None, False
     sync(run)
     assert wandb_server.only_run().scalars == scalars(run)
+    again = {row["_step"]: row for row in shown.rows[had:]}  # what W&B's client sends, from the beginning
+    assert shown.rows[:had] == [again[row["_step"]] for row in shown.rows[:had]]
+    sync(run, "--no-skip-synced", "--id=again")
+    rows = wandb_server.runs["again"].rows
+    assert len({row["_step"] for row in rows}) == len(rows)
+    assert wandb_server.runs["again"].scalars == scalars(run)
 
 
 def test_a_run_whose_job_is_queued_again_is_shown_as_preempted(tmp_path, wandb_server, words, monkeypatch):
@@ -132,6 +138,42 @@ def wait_for_records(server):
 def press_stop(server):
     wait_for_records(server)
     server.only_run().stop = True
+
+
+SWEEP = """
+method: bayes
+metric: {name: val/critic}
+parameters: {model.lr: {min: 0.001, max: 0.003}}
+project: digits
+"""
+
+
+def test_a_sweep_of_the_servers_trains_here_and_a_trial_that_it_stops_has_saved(
+    tmp_path, wandb_server, words, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    (tmp_path / "sweep.yaml").write_text(SWEEP)
+    wandb_server.suggestions = [{"model.lr": 0.0015, "trainer.max_steps": 1_000_000}, {"model.lr": 0.0025}]
+    threading.Thread(target=press_stop, args=(wandb_server,), daemon=True).start()
+    flags = " ".join([*SMALL, "--trainer.max_steps=4", "--trainer.val_check_interval=2"])
+    genlit("sweep", words[1], "--config=sweep.yaml", "--dir=swept", "--count=2", "--args", flags)
+    (sweep,) = wandb_server.sweeps.values()
+    told = yaml.safe_load(sweep.config)
+    assert (told["run_cap"], told["method"], sweep.project) == (2, "bayes", "digits")
+    stopped, ended = (wandb_server.runs[name] for name in sweep.runs)
+    assert [run.config["model"]["lr"] for run in (stopped, ended)] == [0.0015, 0.0025]
+    assert {run.sweep for run in (stopped, ended)} == {sweep.name}
+    assert stopped.exit_code in (130, 143)  # its own look at the server, or the agent's
+    assert ended.exit_code == 0
+    for number, run in enumerate((stopped, ended), start=1):
+        folder = tmp_path / "swept" / "game" / f"{number:03d}"
+        assert [row["progress/iter"] for row in run.scalars] == [row["progress/iter"] for row in scalars(folder)]
+        saved = max(int(path.stem[3:]) for path in (folder / "checkpoints").glob("*.ckpt"))
+        assert saved == run.scalars[-1]["progress/iter"]
+    measured = [row for row in ended.scalars if "val/critic" in row]
+    assert len(measured) == 2
+    assert all(row["val/critic"] == row["val/critic/adversarial"] for row in measured)
 
 
 def test_an_agent_of_wandb_runs_a_trial_by_the_command_line(tmp_path, wandb_server, words, monkeypatch):

@@ -3,9 +3,11 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+import yaml
 
 from genlit.errors import GenlitError
 from genlit.report import draw, write_page
+from genlit.report.gather import trials_of
 
 VOID = {"meta", "link", "img", "input"}
 EVIL = "<script>alert(1)</script>"
@@ -118,6 +120,28 @@ def test_several_runs_stand_side_by_side_with_what_differs_between_them(make_run
     assert 'alt="parameters of sweep"' in page
     assert "Where the runs differ Key 001 002 model.width 16 32" in shown
     assert len(Structure(page).all("svg")) == 5
+
+
+@pytest.mark.parametrize(("goal", "best"), [("minimize", "002"), ("maximize", "001")])
+def test_a_sweep_shows_its_trials_and_which_is_the_best(make_run, tmp_path, goal, best):
+    runs = [make_run(f"sweep/{i:03d}") for i in (1, 2)]
+    lines = ["trial,state,loss,seconds,model.lr,reason", "001,complete,2.5,1.0,0.1,", "002,complete,1.5,1.0,0.2,"]
+    lines += ["003,fail,,1.0,0.3,exit code 1: <b>", "004,pruned,0.5,1.0,0.4,"]
+    (tmp_path / "sweep/trials.csv").write_text("\n".join(lines))
+    (tmp_path / "sweep/sweep.yaml").write_text(yaml.safe_dump({"sweep": {"metric": {"name": "loss", "goal": goal}}}))
+    shown = text(page_of(*runs))
+    assert "4 trials trial state loss seconds model.lr reason" in shown
+    assert shown.count(f"{best} best complete") == shown.count(" best ") == 1
+    assert "003 fail – 1.0 0.3 exit code 1: &lt;b&gt;" in shown
+
+
+def test_a_sweep_that_only_failed_has_no_best_trial(tmp_path):
+    (tmp_path / "trials.csv").write_text("trial,state,loss\n001,fail,\n")
+    (tmp_path / "sweep.yaml").write_text("sweep: {metric: {name: loss}}\n")
+    assert trials_of(tmp_path).best is None
+    (tmp_path / "trials.csv").write_bytes(b"\xff")
+    with pytest.raises(GenlitError, match=r"trials\.csv cannot be read"):
+        trials_of(tmp_path)
 
 
 def test_metrics_of_several_runs_share_a_row_where_their_protocol_is_the_same(make_run):

@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from optuna.trial import TrialState
 
+from genlit.errors import GenlitError
 from genlit.sweep import local, schema, trial
 from genlit.sweep.journal import folder_of, logged, open_journal, running
+from tests.sweep.conftest import SCRIPT
 
 PATIENCE = 300  # s, for a machine that is busy with other things
 WORKER = """
@@ -91,6 +94,67 @@ def test_trials_without_the_metric_or_a_program_fail_with_the_reason(asked):
     missing = asked(cap=2, command=["no-such-program"])
     local.run(missing)
     assert "no-such-program" in journal_of(missing).trials[1].user_attrs["reason"]
+
+
+def test_trials_that_all_fail_end_the_sweep_with_the_reason_and_the_same_command_tries_again(asked, tmp_path):
+    sweep = asked(cap=50, parameters={"x": {"value": "bad"}})
+    for trials in (5, 10):
+        with pytest.raises(GenlitError, match=r"every trial in .*sweep fails \(exit code 3: x is bad\): mend that"):
+            local.run(sweep)
+        assert len(journal_of(sweep).trials) == trials
+    (tmp_path / "trial.sh").write_text(SCRIPT.replace("[ ", "false && [ ").replace("$x", "1"))
+    assert local.run(replace(sweep, cap=16)) == 0
+    assert [each.state for each in journal_of(sweep).trials[10:]] == [TrialState.COMPLETE] * 6
+
+
+def test_one_good_trial_is_hope(asked):
+    sweep = asked(method="grid", parameters={"x": {"values": [1, "bad"]}, "y": {"values": [*range(6)]}})
+    assert local.run(sweep) == 0
+    assert [each.state for each in journal_of(sweep).trials] == [TrialState.COMPLETE] * 6 + [TrialState.FAIL] * 6
+
+
+def test_workers_of_one_command_give_up_together(asked):
+    sweep = asked(cap=50, workers=2, parameters={"x": {"value": "bad"}})
+    with pytest.raises(GenlitError, match="x is bad"):
+        local.run(sweep)
+    assert 5 <= len(journal_of(sweep).trials) <= 6
+
+
+NOTICED = """
+[ -e "$1/again" ] && echo '{"loss": 1}' > "$1/history.jsonl" && exit
+touch "$1/again"
+kill -USR1 $$
+"""
+ENDS_AT_THE_SECOND_START = """#!/bin/sh
+echo '{"loss": 1}' >> "$GENLIT_FOLDER/history.jsonl"
+[ -e "$GENLIT_FOLDER/again" ] && touch "$GENLIT_FOLDER/ended"
+touch "$GENLIT_FOLDER/again"
+"""
+
+
+def test_a_trial_that_a_scheduler_told_to_leave_is_gone_on_with(asked, tmp_path):
+    sweep = asked(cap=1)
+    (tmp_path / "trial.sh").write_text(NOTICED)
+    local.run(sweep)
+    assert [each.state for each in journal_of(sweep).trials] == [TrialState.COMPLETE]
+
+
+def test_a_training_has_come_to_an_end_where_its_folder_says_so_whatever_its_exit_code(asked, tmp_path, monkeypatch):
+    program = tmp_path / "python"
+    program.write_text(ENDS_AT_THE_SECOND_START)
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    sweep = asked(cap=1, command=None, parameters={"model.lr": {"value": 0.1}})
+    local.run(sweep)
+    (trial_,) = journal_of(sweep).trials
+    assert (trial_.state, trial_.user_attrs["starts"]) == (TrialState.COMPLETE, [0, 1])
+
+
+def test_a_training_that_never_comes_to_an_end_fails(asked, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "true")
+    sweep = asked(cap=1, command=None, parameters={"model.lr": {"value": 0.1}})
+    local.run(sweep)
+    assert "cut short 3 times" in journal_of(sweep).trials[0].user_attrs["reason"]
 
 
 def test_a_target_ends_the_sweep(asked):

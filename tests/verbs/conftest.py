@@ -24,6 +24,7 @@ EXPERIMENTS = {
     "larger": "model: {name: VAE, hidden: [8], latent: 3}\ndata: {name: Digits, size: 9, binarize: threshold}\n",
     "quadrants": "model: {name: QuadrantNetwork, hidden: [8]}\ndata: {name: Digits, size: 8, binarize: threshold}\n",
     "labels": "model: {name: CVAE, hidden: [8], latent: 3}\ndata: {name: Digits, size: 8, binarize: threshold}\n",
+    "categories": "model: {name: InfoGAN, width: 2, q_width: 2, continuous: 1}\ndata: {name: Digits, size: 16}\n",
     "game": "model: {name: DCGAN, width: 2}\ndata: {name: Digits, size: 16}\n",
     "puzzle": "model: {name: PuzzleGAN, width: 2, critic_width: 2, patches: 2}\ndata: {name: Digits, size: 16}\n",
     "text": "model: {name: Text2Image, width: 2, critic_width: 2, vision_width: 2, words: 5000, embedding: 4}\n"

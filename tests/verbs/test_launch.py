@@ -6,12 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+from optuna.trial import TrialState
 
 from genlit.cli import verbs
 from genlit.errors import GenlitError
 from genlit.logging import history
+from genlit.sweep.journal import open_journal
+from genlit.sweep.schema import Metric
 
 SBATCH = 'cat > "$CLUSTER/job.sh"; echo "Submitted batch job $SLURM_JOB_ID"'
 SCONTROL = 'echo "$@" >> "$CLUSTER/asked"'
@@ -25,7 +29,7 @@ for rank in $(seq 0 $((tasks - 1))); do
     "$@" &
     started="$started $!"
 done
-echo $started > "$CLUSTER/started"
+echo $started > "$CLUSTER/started$SLURM_ARRAY_TASK_ID"
 for task in $started; do
     wait $task
     ended=$?
@@ -55,18 +59,33 @@ class Cluster:
         noted = self.folder / "asked"
         return noted.read_text().splitlines() if noted.exists() else []
 
-    def start(self):
+    def start(self, **variables):
         """Starts the job, for as many times as it was queued again and once more."""
         script = (self.folder / "job.sh").read_text()
         nodes, tasks = (re.search(rf"--{name}=(\d+)", script)[1] for name in ("nodes", "ntasks-per-node"))
         job = {"SLURM_NNODES": nodes, "SLURM_NTASKS_PER_NODE": tasks, "SLURM_JOB_NAME": "genlit-game"}
         job |= {"SLURM_NODELIST": "127.0.0.1", "SLURM_RESTART_COUNT": str(len(self.asked()))}
-        log = (self.folder / "log").open("w")
-        return subprocess.Popen(["bash", self.folder / "job.sh"], env=os.environ | job, stdout=log, stderr=log)
+        log = (self.folder / f"log{variables.get('SLURM_ARRAY_TASK_ID', '')}").open("w")
+        return subprocess.Popen(
+            ["bash", self.folder / "job.sh"], env=os.environ | job | variables, stdout=log, stderr=log
+        )
+
+    def start_array(self):
+        """Starts the jobs of an array, each under a number of its own."""
+        last = int(re.search(r"--array=0-(\d+)", (self.folder / "job.sh").read_text())[1])
+        own = int(os.environ["SLURM_JOB_ID"])
+        return [self.start(SLURM_ARRAY_TASK_ID=str(n), SLURM_JOB_ID=str(own + n)) for n in range(last + 1)]
 
     def signal(self, number):
-        for task in (self.folder / "started").read_text().split():
-            os.kill(int(task), number)
+        """Signals every process of every task, those that a task started included."""
+        for file in self.folder.glob("started*"):
+            for task in map(int, file.read_text().split()):
+                for process in [*_children(task), task]:
+                    os.kill(process, number)
+
+
+def _children(process):
+    return map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())
 
 
 @pytest.fixture
@@ -128,6 +147,35 @@ def test_workers_of_a_sweep_are_an_array_that_shares_a_folder(capsys):
     assert "#SBATCH --output=my sweep/slurm-%A_%a.out\n" in script
     assert "genlit sweep dcgan --local --dir 'my sweep' --config=sweep.yaml ||" in script
     assert "--gpus-per-node" not in script
+
+
+def test_workers_that_run_out_of_time_are_queued_again_and_lose_and_double_nothing(tmp_path, cluster):
+    game, sweep, runs = tmp_path / "game.yaml", tmp_path / "sweep.yaml", tmp_path / "runs"
+    game.write_text("model: {name: DCGAN, width: 2}\ndata: {name: Digits, size: 16, batch_size: 4}\n")
+    sweep.write_text(
+        "method: grid\nmetric: {name: val/critic/adversarial}\nparameters: {model.lr: {values: [0.001, 0.002]}}\n"
+    )
+    words = "--trainer.max_steps=60 --trainer.val_check_interval=30 --trainer.limit_val_batches=1 --run.pictures=4 "
+    words += "--trainer.log_every_n_steps=1 --run.progress=false --run.wandb=disabled --trainer.accelerator=cpu"
+    launch(game, "--workers=2", "--gpus=0", f"--dir={runs}", "--", "--config", sweep, "--args", words)
+    jobs = cluster.start_array()
+    while not any(runs.glob("*/history.jsonl")):
+        assert all(job.poll() is None for job in jobs), (tmp_path / "log0").read_text()
+        time.sleep(0.05)
+    cluster.signal(signal.SIGUSR1)
+    assert [job.wait(timeout=200) for job in jobs] == [0, 0], (tmp_path / "log0").read_text()
+    own = int(os.environ["SLURM_JOB_ID"])
+    assert sorted(cluster.asked()) == [f"requeue {own}", f"requeue {own + 1}"]
+    assert TrialState.FAIL not in states(runs)
+    assert [job.wait(timeout=200) for job in cluster.start_array()] == [0, 0], (tmp_path / "log0").read_text()
+    assert states(runs) == [TrialState.COMPLETE] * 2
+    for number in ("001", "002"):
+        records = history.read(runs / number / "history.jsonl")
+        assert [each["progress/iter"] for each in records if "rate/critic" in each] == list(range(1, 61))
+
+
+def states(folder):
+    return [trial.state for trial in open_journal(folder, Metric("loss", "minimize", None, "worst", None)).trials]
 
 
 def test_a_script_asks_for_what_was_asked(capsys):

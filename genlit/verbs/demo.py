@@ -1,0 +1,34 @@
+"""`genlit demo`: a page of this machine to play with a trained model."""
+
+import os
+
+from genlit.errors import GenlitError
+from genlit.verbs.trained import trained
+
+HOST = "127.0.0.1"
+
+
+def demo(run: str, *, port: int | None = None, device: str = "cpu", trust: tuple[str, ...] = ()) -> None:
+    """Serves the page of a run to this machine alone, until Ctrl-C.
+
+    Args:
+        run: a run folder, an experiment's name or a checkpoint in its run folder.
+        port: of the page; by default the first free one from 7860 on.
+        device: where the model runs.
+        trust: packages of the user's own.
+
+    Raises:
+        GenlitError: the package that makes the page is missing, the port is taken, or there is no such run.
+    """
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when it is imported
+    try:
+        from genlit.demo import interface
+    except ImportError as error:
+        remedy = ".venv/bin/pip install -c constraints.txt -e '.[demo]'"
+        raise GenlitError(f"the page needs gradio: {remedy} ({error})") from error
+    found = trained(run, device, trust)
+    page = interface(found.model, found.source, f"{found.folder.parent.name}/{found.folder.name}")
+    try:
+        page.launch(server_name=HOST, server_port=port, share=False, ssr_mode=False, footer_links=[])
+    except OSError as error:
+        raise GenlitError(f"--port={port}: the page cannot be served there ({error}): choose another") from error
