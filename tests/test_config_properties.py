@@ -34,8 +34,8 @@ VALID = {
 }
 FEW = settings(max_examples=15)  # a configuration takes a tenth of a second to parse
 NAMES = st.from_regex(r"[a-z][a-z_]{0,11}", fullmatch=True)
-NOTHING = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
-ANYTHING = st.recursive(NOTHING, lambda inner: st.lists(inner) | st.dictionaries(NOTHING, inner), max_leaves=8)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+ANYTHING = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(SCALARS, inner), max_leaves=8)
 KEYS = ["seed", "claim", "cost", "model", "data", "run", "trainer"]
 LINES = st.sampled_from(
     ["based_on: [dcgan]", "model:", "  lr: 1", "  name: DCGAN", "  lr: {critic: [", "a: &a [*a]", "? x", "- y", "---",

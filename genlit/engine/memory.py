@@ -13,7 +13,7 @@ def memory_for(images: int, iteration: int) -> Iterator[None]:
     """A block that needs memory in proportion to a batch.
 
     Args:
-        images: in the batch.
+        images: in the batch that this process plays.
         iteration: that plays it.
 
     Raises:
@@ -27,7 +27,7 @@ def memory_for(images: int, iteration: int) -> Iterator[None]:
         reason = str(error).partition("\n")[0]
         raise GenlitError(
             f"iteration {iteration}: the memory does not suffice for its {images} images ({reason}); go on from the "
-            "last checkpoint with --resume --override and a smaller --data.batch_size, or with --model.accumulate=2"
+            "last checkpoint with --resume --override and a smaller --data.batch_size, or a larger --model.accumulate"
         ) from error
 
 

@@ -35,10 +35,9 @@ class StarGAN(GenerativeModel):
     is not classified. Target labels are those of the batch's images that know the same set, in a random order. Adam
     1e-4, (.5, .999), batch 16.
 
-    Departs from the paper: a batch may mix the sets. "identity" is CycleGAN's (Zhu et al. 2017, section 5.2): an image
-    whose colours are inverted twice comes back as well, which a short training settles for. The generator is CycleGAN's
-    without the norm of the first layer, over whose input an instance norm takes out all that maps constant in space
-    say, zeros padded around them aside.
+    Departs from the paper: a batch may mix the sets. "identity" is CycleGAN's (Zhu et al. 2017, section 5.2): without
+    it a short training learns to invert colours, which the way back undoes. The generator is CycleGAN's, without the
+    norm after its first layer: an instance norm would remove the labels' maps, which are constant in space.
 
     Args:
         shape: (C, H, W); H and W multiples of 2 to the power of `halvings` and of `critic_layers`.
