@@ -224,9 +224,12 @@ def test_what_cannot_be_loaded_says_what_there_is(tmp_path, monkeypatch):
 
 def test_list_and_doctor_speak(tmp_path, capsys, monkeypatch):
     train(tmp_path, "--trainer.max_steps=1")
+    (tmp_path / "foreign" / "001").mkdir(parents=True)
+    (tmp_path / "foreign" / "001" / "config.yaml").write_text("trainer: none\n")
     genlit_command("list", "--root", str(tmp_path))
     shown = capsys.readouterr().out
     assert "dcgan/001" in shown
+    assert "foreign/001" in shown
     assert "trainer/gpu" in shown
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "offline")

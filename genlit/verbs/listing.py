@@ -7,6 +7,7 @@ from rich.table import Table
 
 from genlit import config, runs
 from genlit.engine import checkpoint
+from genlit.errors import GenlitError
 
 
 def show(root: str) -> None:
@@ -46,9 +47,16 @@ def _runs(root: Path) -> list[tuple[str, ...]]:
     rows = []
     for run in runs.every(root):
         done = [checkpoint.iteration(path) for path in checkpoint.checkpoints(run / "checkpoints")]
-        budget = config.read(run / "config.yaml")["trainer"]["max_steps"] if (run / "config.yaml").exists() else ""
-        rows.append((f"{run.parent.name}/{run.name}", str(max(done, default=0)), str(budget)))
+        rows.append((f"{run.parent.name}/{run.name}", str(max(done, default=0)), _budget(run)))
     return rows
+
+
+def _budget(run: Path) -> str:
+    """A run's iterations in all; nothing of a folder that has no configuration of a training."""
+    try:
+        return str(config.read(run / "config.yaml")["trainer"]["max_steps"])
+    except (GenlitError, KeyError, TypeError):
+        return ""
 
 
 def _table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
