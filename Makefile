@@ -14,7 +14,7 @@ TO ?= b
 SEEDS ?= 0
 ARGS ?=
 
-.PHONY: help setup train smoke eval rank sample complete score translate puzzle features demo export sweep report ledger reproduce list doctor launch dashboard theory browser test lint bench bench-metrics resume-check clean
+.PHONY: help setup train smoke eval rank sample complete score translate puzzle features demo export sweep report ledger reproduce list doctor launch dashboard theory browser test lint bench bench-metrics faults resume-check clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -111,8 +111,11 @@ bench: setup ## Time training and reading against plain loops; writes experiment
 bench-metrics: setup ## Time the metrics beside torchmetrics and torch-fidelity; adds to experiments/runs/bench.json.
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench metrics $(ARGS)
 
+faults: setup ## Make every fault happen that this machine can show; writes docs/promises.md.
+	OMP_NUM_THREADS=1 $(BIN)/python -m genlit faults $(if $(ARGS),$(ARGS),all)
+
 resume-check: setup ## Kill and resume EXP, and compare it with an uninterrupted run bit by bit.
-	$(BIN)/python -m tests.resume_check $(EXP) $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m genlit faults resume --experiment $(EXP)
 
 clean: ## Remove .venv and caches; runs and data stay.
 	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache

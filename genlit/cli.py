@@ -383,6 +383,21 @@ def doctor() -> None:
     doctor()
 
 
+@verbs.command()
+@click.argument("names", metavar="NAME...|all", nargs=-1)
+@click.option("--trials", type=click.IntRange(min=1), help="How often kill9 kills [100].")
+@click.option("--experiment", metavar="EXP", help="What resume interrupts, in several ways; by default all, in one.")
+@click.option("--minutes", type=click.IntRange(min=1), help="How long soak takes [30].")
+def faults(names: tuple[str, ...], **options) -> None:
+    """Make faults happen in real trainings, and tell what came of each: genlit faults all   |   genlit faults kill9.
+
+    What genlit promises of each is in docs/promises.md; the exit code is 1 where a promise is not kept.
+    """
+    from genlit.verbs.faults import faults
+
+    faults(names, **options)
+
+
 def main() -> None:
     """Runs a verb; bad input ends in one sentence and exit code 2."""
     # Read when torch is loaded. Threads that spin long while they wait make training 5 to 50 times slower where they

@@ -29,7 +29,11 @@ from genlit.data import Source
 from genlit.engine.play import PRECISIONS
 from genlit.errors import GenlitError
 from genlit.model import GenerativeModel
+from genlit.runs.changes import differences
+from genlit.secrets import redact
 
+Contents = list[tuple[Path, dict[str, Any]]]  # files, and what `read` gives of each
+SECTIONS = ("model", "data", "run", "trainer")
 _TRUSTED: list[ModuleType] = []
 TRAINER = {  # Lightning's options that mean the same here; the others are refused
     "accelerator", "benchmark", "default_root_dir", "detect_anomaly", "deterministic", "devices", "limit_val_batches",
@@ -38,6 +42,7 @@ TRAINER = {  # Lightning's options that mean the same here; the others are refus
 COUNTS = (
     "trainer.max_steps", "trainer.num_nodes", "trainer.log_every_n_steps", "trainer.val_check_interval",
     "run.checkpoint_every", "run.keep", "run.pictures_every", "run.fidelity_samples", "run.evaluate_every",
+    "run.patience",
 )  # fmt: skip
 WRONG_VALUE = re.compile(
     r'key "([\w.]+)":.*?(?:Subtypes: \[(.*?)\] Errors|Expected an? (.*?)\.? (?:Got|Given)).*[Vv]alue: (.*)'
@@ -76,6 +81,7 @@ class Run:
         project: Weights & Biases' project.
         tags: Weights & Biases' tags.
         progress: whether a progress bar is shown.
+        patience: seconds that the processes of a training wait for one another: it ends where one of them hangs.
     """
 
     checkpoint_every: int = 1000
@@ -95,6 +101,7 @@ class Run:
     project: str = "genlit"
     tags: list[str] | None = None
     progress: bool = True
+    patience: int = 1800
 
 
 @dataclass
@@ -143,11 +150,19 @@ def compose(experiment: str, overlays: list[str]) -> list[Path]:
     return [find("configs", "base"), *own, *(find("configs", name) for name in overlays)]
 
 
-def _with_what_it_is_based_on(file: Path) -> list[Path]:
+def _with_what_it_is_based_on(file: Path, above: tuple[Path, ...] = ()) -> list[Path]:
     """Experiments (`dcgan`) and overlays (`data/digits`) that a file names under `based_on`, then the file."""
+    if file in above:
+        raise GenlitError(f"{file} is based on itself, by way of {above[-1]}: remove one of the two from `based_on`")
+    bases = [find("configs" if "/" in name else "experiments", name) for name in _based_on(file)]
+    return [*(each for base in bases for each in _with_what_it_is_based_on(base, (*above, file))), file]
+
+
+def _based_on(file: Path) -> list[str]:
     names = read(file).get("based_on") or []
-    bases = [find("configs" if "/" in name else "experiments", name) for name in names]
-    return [*(each for base in bases for each in _with_what_it_is_based_on(base)), file]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise GenlitError(f"{file}: based_on is {names}, and must be a list of names: [dcgan]")
+    return names
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -182,10 +197,12 @@ def parse(files: list[Path], flags: list[str]) -> Namespace:
 
     Raises:
         GenlitError: an unknown key or class, a value of the wrong type, a number that is not finite,
-            a count below 1, a precision or devices that are not offered.
+            a count below 1, a precision or devices that are not offered, a secret.
     """
-    _refuse_replaced(files, flags)
-    parser = _parser(_named("model", files, flags), _named("data", files, flags))
+    contents = [(file, read(file)) for file in files]
+    _refuse_empty(contents)
+    _refuse_replaced(contents, flags)
+    parser = _parser(_named("model", contents, flags), _named("data", contents, flags))
     arguments = [f"--config={file}" for file in files] + flags
     OmegaConf.clear_resolver("oc.env")  # a secret of the environment must not reach a configuration that is saved
     try:
@@ -193,6 +210,7 @@ def parse(files: list[Path], flags: list[str]) -> Namespace:
     except (ArgumentError, OmegaConfBaseException) as error:
         raise GenlitError(_explained(str(error), parser)) from error
     _check_numbers(config)
+    _refuse_secrets(config, parser.get_defaults())
     config.trainer.devices = _devices(config.trainer.devices)
     config.trainer.precision = _precision(config.trainer.precision)
     return config
@@ -287,21 +305,27 @@ def _other_trainer_options() -> set[str]:
     return set(inspect.signature(Trainer.__init__).parameters) - TRAINER - {"self"}
 
 
-def _named(kind: Literal["model", "data"], files: list[Path], flags: list[str]) -> type:
+def _named(kind: Literal["model", "data"], contents: Contents, flags: list[str]) -> type:
     """The class that the last of files and flags names."""
-    sections = [read(file).get(kind) for file in files]
-    names = [section["name"] for section in sections if isinstance(section, dict) and "name" in section]
+    names = [content[kind]["name"] for _, content in contents if "name" in content.get(kind, {})]
     names += [value for key, value in _pairs(flags) if key == f"{kind}.name"]
     if not names:
-        raise GenlitError(f"{files[-1]} names no {kind}: write `{kind}:` and under it `name: ...`")
-    return offered(kind, names[-1])
+        raise GenlitError(f"{contents[-1][0]} names no {kind}: write `{kind}:` and under it `name: ...`")
+    return offered(kind, str(names[-1]))
 
 
-def _refuse_replaced(files: list[Path], flags: list[str]) -> None:
+def _refuse_empty(contents: Contents) -> None:
+    for file, content in contents:
+        for section in SECTIONS:
+            if not isinstance(content.get(section, {}), dict):
+                given = content[section]
+                raise GenlitError(f"{file}: {section} is {given}: write `key: value` lines under it, or leave it out")
+
+
+def _refuse_replaced(contents: Contents, flags: list[str]) -> None:
     """Options of Lightning's whose work the engine does: each is refused with what to write instead."""
     given = {flag for flag, _ in _pairs(flags)}
-    for file in files:
-        given |= {f"trainer.{key}" for key in read(file).get("trainer") or {}}
+    given |= {f"trainer.{key}" for _, content in contents for key in content.get("trainer", {})}
     for key, remedy in INSTEAD.items():
         if key in given:
             raise GenlitError(f"{key} is not offered: {remedy}")
@@ -309,11 +333,31 @@ def _refuse_replaced(files: list[Path], flags: list[str]) -> None:
 
 def _check_numbers(config: Namespace) -> None:
     for key, value in vars(config.as_flat()).items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise GenlitError(f"{key}: {value} is not a finite number")
+        for number in _floats(value):
+            if not math.isfinite(number):
+                raise GenlitError(f"{key}: {number} is not a finite number")
+    if type(config.seed) is not int or not 0 <= config.seed < 2**63:
+        raise GenlitError(f"seed: {config.seed} is not a whole number of at least 0 and below 2^63; set --seed=N")
     for key in COUNTS:
         if type(config[key]) is not int or config[key] < 1:
             raise GenlitError(f"{key}: {config[key]} is not a whole number of at least 1; set --{key}=N")
+
+
+def _floats(value: Any) -> Iterator[float]:
+    """The real numbers in a value, at any depth."""
+    if isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _floats(item)
+    elif isinstance(value, float):
+        yield value
+
+
+def _refuse_secrets(config: Namespace, defaults: Namespace) -> None:
+    """A configuration is written into the run folder, the checkpoints and the dashboard: no place for a secret."""
+    plain = dump(config)
+    for key, (_, given) in differences(redact(plain), plain).items():
+        if given != defaults.get(key):
+            raise GenlitError(f"{key} looks like a secret and would be saved: let code read it from the environment")
 
 
 def _devices(given: Any) -> int | Literal["auto"]:
@@ -349,7 +393,7 @@ def _arguments(section: Namespace) -> dict[str, Any]:
 
 def _explained(message: str, parser: ArgumentParser) -> str:
     """The parser's message as one sentence: an unknown key with the nearest, a wrong value with what is expected."""
-    message = " ".join(message.split())
+    message = " ".join(redact(message.split()))
     if wrong := WRONG_VALUE.search(message):
         key, several, single, value = wrong.groups()
         kind = (several or single).replace("<class '", "").replace("'>", "").replace("typing.", "")

@@ -7,12 +7,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 import wandb
+from hypothesis import settings
 from torch import Tensor
 
 from genlit.engine.clock import Batches
+from genlit.faults.wandb_server import VARIABLES, Server
 from genlit.metrics.capabilities import captions
 from genlit.metrics.extractors.lenet import RECIPE
-from tests.wandb_server import VARIABLES, Server
+
+settings.register_profile("genlit", derandomize=True, deadline=None, max_examples=60)
+settings.load_profile("genlit")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from genlit.data import npz
 from genlit.data.base import Source
 from genlit.data.store import Contents, Stream, stamps
 from genlit.errors import GenlitError
@@ -41,31 +42,19 @@ class Npz(Source):
         Raises:
             GenlitError: the file is missing, damaged, or holds other keys, types or shapes.
         """
-        with self._opened() as file:
-            if "train_images" not in file:
-                raise GenlitError(f"{self.path} has the keys {', '.join(file)}: the images must be under train_images.")
-            splits = {split: [self._stream(file, split)] for split in SPLITS if f"{split}_images" in file}
+        if "train_images" not in (there := npz.names(self.path)):
+            raise GenlitError(f"{self.path} has the keys {', '.join(there)}: the images must be under train_images.")
+        splits = {split: [self._stream(split)] for split in SPLITS if f"{split}_images" in there}
         labels = [stream.get("label", np.array([-1])).max() for (stream,) in splits.values()]
         attributes = splits["train"][0].get("attributes", np.empty((0, 0))).shape[1]
         return Contents(splits, _numbers(max(labels) + 1), _numbers(attributes))
 
-    def _opened(self) -> Any:
-        try:
-            file = np.load(self.path, allow_pickle=False)
-        except FileNotFoundError as error:
-            raise GenlitError(f"{self.path} does not exist: set data.path to an .npz file.") from error
-        except Exception as error:  # a damaged or foreign file: zip, pickle, value and operating system errors
-            raise GenlitError(f"{self.path} is not an .npz file ({error}): save it by numpy.savez.") from error
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise GenlitError(f"{self.path} holds a single array: save it by numpy.savez(path, train_images=...).")
-        return file
+    def _stream(self, split: str) -> Stream:
+        images = self._images(f"{split}_images")
+        return {"image": self.fit.arrays(images, str(self.path))} | self._labels(f"{split}_labels", len(images))
 
-    def _stream(self, file: Any, split: str) -> Stream:
-        images = self._images(file, f"{split}_images")
-        return {"image": self.fit.arrays(images, str(self.path))} | self._labels(file, f"{split}_labels", len(images))
-
-    def _images(self, file: Any, key: str) -> np.ndarray:
-        images = self._array(file, key)
+    def _images(self, key: str) -> np.ndarray:
+        (images,) = npz.read(self.path, key)
         self._check(key, images.dtype == np.uint8, f"of type {images.dtype}", "bytes (uint8, 0 to 255)")
         self._check(key, images.ndim in (3, 4) and images.size, f"of shape {images.shape}", "(N, H, W) or (N, H, W, C)")
         images = images[..., None] if images.ndim == 3 else images
@@ -73,10 +62,10 @@ class Npz(Source):
         self._check(key, not first, f"of shape {images.shape}", "(N, H, W, C), channels last")
         return images.transpose(0, 3, 1, 2)
 
-    def _labels(self, file: Any, key: str, n: int) -> Stream:
-        if key not in file:
+    def _labels(self, key: str, n: int) -> Stream:
+        if not (found := npz.read(self.path, key)):
             return {}
-        labels = self._array(file, key)
+        (labels,) = found
         whole = labels.dtype.kind in "iub" and labels.ndim in (1, 2)
         self._check(key, whole, f"{labels.dtype} of shape {labels.shape}", "integers (N,) or (N, K)")
         self._check(key, len(labels) == n, f"{len(labels)} labels", f"as many as the images, {n}")
@@ -85,12 +74,6 @@ class Npz(Source):
             return {"attributes": labels.astype(np.float32)}
         self._check(key, labels.min() >= 0, f"as low as {labels.min()}", "0 or more")
         return {"label": labels.reshape(-1).astype(np.int64)}
-
-    def _array(self, file: Any, key: str) -> np.ndarray:
-        try:
-            return file[key]
-        except Exception as error:  # pickled objects, a wrong checksum, a cut-off file
-            raise GenlitError(f"{self.path}: {key} cannot be read ({error}): save it as a plain array.") from error
 
     def _check(self, key: str, valid: bool, found: str, wanted: str) -> None:
         if not valid:

@@ -221,10 +221,17 @@ def _text(path: Path) -> str:
         raise GenlitError(f"{path} is not UTF-8 text ({error}): save it as UTF-8.") from error
 
 
+def _lines(path: Path) -> list[list[str]]:
+    try:
+        return [row for row in csv.reader(io.StringIO(_text(path))) if row] or [[]]
+    except csv.Error as error:
+        raise GenlitError(f"{path} is not a CSV file ({error}): is a quotation mark missing?") from error
+
+
 def _attributes(path: Path) -> tuple[list[str], dict[str, list[float]]]:
     if not path.is_file():
         return [], {}
-    header, *lines = [row for row in csv.reader(io.StringIO(_text(path))) if row] or [[]]
+    header, *lines = _lines(path)
     if not (names := header[1:]):
         raise GenlitError(f"{path} names no attribute: its first line must be file, then the attributes' names.")
     for number, (_, *values) in enumerate(lines, start=2):
@@ -244,11 +251,12 @@ def _captions(base: Path) -> dict[str, list[str]]:
 
 def _csv_captions(path: Path) -> Iterator[tuple[str, str]]:
     if path.is_file():
-        reader = csv.DictReader(io.StringIO(_text(path)))
-        if not {"file", "caption"} <= set(reader.fieldnames or ()):
-            raise GenlitError(f"{path} has the columns {reader.fieldnames}: the first line must be file,caption.")
-        for number, line in enumerate(reader, start=2):
-            if not line["file"] or not line["caption"]:
+        header, *lines = _lines(path)
+        if not {"file", "caption"} <= set(header):
+            raise GenlitError(f"{path} has the columns {header}: the first line must be file,caption.")
+        for number, values in enumerate(lines, start=2):
+            line = dict(zip(header, values))
+            if not line.get("file") or not line.get("caption"):
                 raise GenlitError(f"{path}, line {number}: there must be a file and a caption.")
             yield line["file"], _one_line(line["caption"])
 
@@ -259,7 +267,7 @@ def _jsonl_captions(path: Path) -> Iterator[tuple[str, str]]:
             record = json.loads(line)
             captions = record["captions"] if "captions" in record else [record["caption"]]
             yield from ((record["file"], _one_line(caption)) for caption in captions)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise GenlitError(
                 f'{path}, line {number}: {line[:60]!r} is not like {{"file": "a.png", "caption": "a cat"}}.'
             ) from error

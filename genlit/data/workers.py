@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from multiprocessing.util import Finalize
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -16,11 +17,16 @@ class ShieldedLoader(DataLoader):
         super().__init__(*args, worker_init_fn=shield, **kwargs)
 
     def __iter__(self) -> Iterator[Any]:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)  # a child inherits its parent's mask
+        before, known = signal.pthread_sigmask(signal.SIG_BLOCK, HELD), self._iterator  # a child inherits the mask
         try:
-            return super().__iter__()
+            batches = super().__iter__()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if batches is not known:
+            for worker in getattr(batches, "_workers", ()):
+                # At its end a program sends each worker one SIGTERM, and would wait for ever for one that is shielded.
+                Finalize(None, worker.kill, exitpriority=0)
+        return batches
 
 
 def shield(worker: int) -> None:

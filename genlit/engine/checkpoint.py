@@ -1,6 +1,7 @@
 """Checkpoints that survive what happens to them: a kill at any moment, a full disk, a flipped bit, a hostile file."""
 
 import hashlib
+import io
 import logging
 import os
 import re
@@ -193,6 +194,7 @@ class Checkpoints(Checkpoint):
         self.spared: dict[str, int] = {}
         self._saved, self._since = 0, 0.0
         self._due = self._owes_validation = False
+        self._playing = 0  # iterations before the one in play
 
     def state_dict(self) -> dict[str, Any]:
         """Whether the iteration of the checkpoint still has its validation before it."""
@@ -203,10 +205,20 @@ class Checkpoints(Checkpoint):
         self._owes_validation = state_dict["owes_validation"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Counts from here; a checkpoint that came before its validation is followed by it."""
+        """Counts from here; a checkpoint that came before its validation is followed by it.
+
+        Raises:
+            GenlitError: the model has an option that no checkpoint could give back.
+        """
+        _refuse_unloadable(pl_module.hparams)
         self._since, self._saved = time.monotonic(), trainer.global_step
+        self._playing = trainer.global_step
         if self._owes_validation:
             _validate_first(trainer.fit_loop.epoch_loop)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
+        """Knows that an iteration is in play, which cannot be saved before it has ended."""
+        self._playing = trainer.global_step
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
         """Saves if it is time and no validation follows."""
@@ -218,6 +230,16 @@ class Checkpoints(Checkpoint):
         """Saves what waited for this validation."""
         if self._due:
             self.save(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Saves the last iteration when something else breaks after it: a data worker that was killed, say.
+
+        Not with several processes, of which one that broke is no longer there to save with, nor where genlit refused.
+        """
+        broken = isinstance(exception, Exception) and not isinstance(exception, GenlitError)
+        if broken and trainer.world_size == 1 and trainer.global_step > self._playing:
+            self.save_now(trainer)
+            log.warning("saved at iteration %d, because of %s", trainer.global_step, type(exception).__name__)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves the last iteration of a run that a callback stopped early."""
@@ -275,6 +297,20 @@ def validation_follows(trainer: Trainer) -> bool:
     """Whether a validation follows the training batch that has just ended."""
     loop = trainer.fit_loop.epoch_loop
     return loop._should_check_val_fx(trainer.fit_loop._data_fetcher) and not loop.val_loop.skip  # nothing held out
+
+
+def _refuse_unloadable(options: dict[str, Any]) -> None:
+    """Before a training, not at its resumption: what `load` gives back is tensors and plain containers."""
+    for name, value in options.items():
+        stream = io.BytesIO()
+        try:
+            torch.save(value, stream)
+            stream.seek(0)
+            torch.load(stream, weights_only=True)
+        except Exception as error:  # whatever cannot be pickled, and what pickle needs code for
+            raise GenlitError(
+                f"model.{name} is a {type(value).__name__}, which no checkpoint can give back: take words or numbers"
+            ) from error
 
 
 def _validate_first(loop: _TrainingEpochLoop) -> None:

@@ -14,6 +14,7 @@ from genlit.engine.clock import Batches, rate, reseed
 from genlit.engine.ema import EMA
 from genlit.engine.guard import Guard
 from genlit.engine.logbook import Logbook
+from genlit.engine.memory import memory_for
 from genlit.engine.processes import gather
 from genlit.engine.strategy import SyncAtStep
 from genlit.errors import GenlitError, known
@@ -51,9 +52,10 @@ class Engine(LightningModule):
         games = [self._game(part, self.trainer.datamodule) for part in self._split(batch)]
         self._set_rates()
         turn = 0
-        while player := self._play_turn(games, turn):
-            self._update(player)
-            turn += 1
+        with memory_for(len(next(iter(batch.values()))), self.iteration):
+            while player := self._play_turn(games, turn):
+                self._update(player)
+                turn += 1
         self._finish_iteration()
 
     def _game(self, batch: Batch, source: LightningDataModule | None) -> Iterator[Turn]:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import torch
 
+from genlit.data import npz
 from genlit.engine.processes import agreed, broadcast, rank
 from genlit.errors import GenlitError
 from genlit.keep import held, keep, kept
 from genlit.metrics.distances.frechet import Moments
 from genlit.metrics.distances.neighbours import K_DENSITY, radii
 from genlit.metrics.extractors.base import Extractor
-from genlit.metrics.sets import ImageSet, Pictures, Stored, read_npz
+from genlit.metrics.sets import ImageSet, Pictures, Stored
 from genlit.metrics.statistics import Collector, Summary
 
 PARTS = ("mean", "factor", "covariance", "features", "radii")
@@ -66,7 +67,7 @@ def published(path: Path) -> Summary | None:
     Raises:
         GenlitError: the file cannot be read, or the arrays do not fit together.
     """
-    arrays = read_npz(path, "mu", "sigma")
+    arrays = npz.read(path, "mu", "sigma")
     if not arrays:
         return None
     mean, covariance = (torch.from_numpy(array).double() for array in arrays)

@@ -10,16 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 from typing import Protocol
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image
+from PIL import ExifTags
 from torch import Tensor
 
 from genlit.capabilities import Samples, Translates
-from genlit.data import Source
+from genlit.data import Source, npz
 from genlit.data.folder import pictures
+from genlit.data.images import opened as opened_picture
 from genlit.data.images import pixels, read
 from genlit.engine.processes import rank, world_size
 from genlit.errors import GenlitError
@@ -185,24 +185,11 @@ def opened(path: str | Path, limit: int | None = None) -> Stored | Pictures:
     if path.suffix != ".npz":
         return Pictures(path, limit)
     for key in ("images", "arr_0", "test_images", "train_images"):
-        if arrays := read_npz(path, key):
+        if arrays := npz.read(path, key):
             return Stored(path.stem, _channels_first(path, key, arrays[0]), limit)
     raise GenlitError(
         f"{path} has no images: an array of them must be called `images`, `arr_0`, `test_images` or `train_images`"
     )
-
-
-def read_npz(path: Path, *keys: str) -> list[np.ndarray]:
-    """The arrays called `keys` of an .npz file, or none if one of them is missing; pickled objects are refused.
-
-    Raises:
-        GenlitError: the file cannot be read.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return [file[key] for key in keys] if set(keys) <= set(file.files) else []
-    except (OSError, EOFError, ValueError, BadZipFile) as error:
-        raise GenlitError(f"{path} cannot be read ({error}): give an .npz file of plain arrays") from error
 
 
 def _channels_first(path: Path, key: str, array: np.ndarray) -> np.ndarray:
@@ -215,9 +202,6 @@ def _channels_first(path: Path, key: str, array: np.ndarray) -> np.ndarray:
 
 def _size(path: Path) -> tuple[int, int]:
     """Of the picture upright, which may be stored on its side."""
-    try:
-        with Image.open(path) as image:
-            on_its_side = 5 <= image.getexif().get(ExifTags.Base.Orientation, 1) <= 8
-            return image.size[::-1] if on_its_side else image.size
-    except Exception as error:  # PIL raises at least eight unrelated types on damaged files
-        raise GenlitError(f"{path} cannot be read as an image ({error}): repair or remove it") from error
+    with opened_picture(path) as image:
+        on_its_side = 5 <= image.getexif().get(ExifTags.Base.Orientation, 1) <= 8
+        return image.size[::-1] if on_its_side else image.size

@@ -22,9 +22,10 @@ class StarGAN(GenerativeModel):
     """G(x, c) has the labels c, fools D, and gives x back when it is asked for x's own labels c′.
 
     D minimises −E[D_src(x)] + E[D_src(G(x, c))] + λ_gp E[(‖∇D_src(x̂)‖₂ − 1)²] + λ_cls E[−log D_cls(c′|x)],
-    G minimises −E[D_src(G(x, c))] + λ_cls E[−log D_cls(c|G(x, c))] + λ_rec E‖x − G(G(x, c), c′)‖₁;
-    λ_cls = 1, λ_rec = λ_gp = 10, the L1 norm a mean over images and pixels, D_src a mean over its patches (in its slope
-    a sum).
+    G minimises −E[D_src(G(x, c))] + λ_target E[−log D_cls(c|G(x, c))] + λ_rec E‖x − G(G(x, c), c′)‖₁
+    + λ_id E‖x − G(x, c′)‖₁;
+    λ_cls = λ_target = 1 (one number in the paper), λ_rec = λ_gp = 10, λ_id = 0, L1 norms means over images and pixels,
+    D_src a mean over its patches (in its slope a sum).
 
     Choi et al. 2018, "StarGAN: Unified Generative Adversarial Networks for Multi-Domain Image-to-Image Translation",
     eqs. 1 to 8, https://arxiv.org/abs/1711.09020. A label set is one of several names (cross-entropy), or several that
@@ -34,8 +35,9 @@ class StarGAN(GenerativeModel):
     is not classified. Target labels are those of the batch's images that know the same set, in a random order. Adam
     1e-4, (.5, .999), batch 16.
 
-    Departs from the paper: a batch may mix the sets. The generator is CycleGAN's without the norm of the first layer,
-    over whose input an instance norm takes out all that maps constant in space say, zeros padded around them aside.
+    Departs from the paper: a batch may mix the sets. "identity" is CycleGAN's (Zhu et al. 2017, section 5.2): without
+    it a short training learns to invert colours, which the way back undoes. The generator is CycleGAN's, without the
+    norm after its first layer: an instance norm would remove the labels' maps, which are constant in space.
 
     Args:
         shape: (C, H, W); H and W multiples of 2 to the power of `halvings` and of `critic_layers`.
@@ -51,7 +53,14 @@ class StarGAN(GenerativeModel):
     """
 
     players = {"critic": ["critic"], "generator": ["generator"]}
-    terms = {"adversarial": 1.0, "classification": 1.0, "reconstruction": 10.0, "gradient_penalty": 10.0}
+    terms = {
+        "adversarial": 1.0,
+        "classification": 1.0,
+        "target": 1.0,
+        "reconstruction": 10.0,
+        "identity": 0.0,
+        "gradient_penalty": 10.0,
+    }
     averaged = ("generator",)
 
     def __init__(
@@ -103,14 +112,14 @@ class StarGAN(GenerativeModel):
 
         if plays:
             source, said = self.critic(fake)
-            yield (
-                "generator",
-                {
-                    "adversarial": self.loss.generator(source, None),
-                    "classification": self.misread(said, asked),
-                    "reconstruction": l1_loss(self.generator(fake, own), x),
-                },
-            )
+            terms = {
+                "adversarial": self.loss.generator(source, None),
+                "target": self.misread(said, asked),
+                "reconstruction": l1_loss(self.generator(fake, own), x),
+            }
+            if self.weights["identity"]:
+                terms["identity"] = l1_loss(self.generator(x, own), x)
+            yield "generator", terms
 
     # Labels
 

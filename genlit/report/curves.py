@@ -155,9 +155,9 @@ def charts(runs: list[Run]) -> list[Chart]:
 
 def short(value: float) -> str:
     """A number in few characters: 12k, 1.5M, 0.00025."""
-    for unit, size in (("M", 1e6), ("k", 1e4)):
-        if abs(value) >= size:
-            return f"{value / (size if unit == 'M' else 1e3):.4g}{unit}"
+    for unit, least, size in (("M", 1e6, 1e6), ("k", 1e4, 1e3)):
+        if abs(value) >= least:
+            return f"{value / size:.4g}{unit}"
     return f"{value:.4g}"
 
 

@@ -7,7 +7,7 @@ with it. What a worker started holds the lock too: a training that outlives its 
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,7 +180,7 @@ def _new(journal: Journal, spec: Spec, cap: int | None) -> Trial | None:
     return _held(journal, journal.trials[-1])
 
 
-def _target_reached(metric: Metric, all_logged: Iterator[Sequence[float]]) -> bool:
+def _target_reached(metric: Metric, all_logged: Iterable[Sequence[float]]) -> bool:
     return any(metric.reached(value) for values in all_logged for value in values)
 
 

@@ -120,11 +120,7 @@ def picture(spec: Spec, rows: list[Row], importances: dict[str, float]) -> bytes
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     colours = ScalarMappable(_scale([value for _, value in drawn]), "viridis" if spec.metric.sign < 0 else "viridis_r")
-    for trial, value in drawn:
-        heights = [_height(parameter, trial.params[parameter.name]) for parameter in searched]
-        style = {"color": colours.to_rgba(value), "alpha": 0.85, "linewidth": 1.6}
-        dashed = {} if trial.state == TrialState.COMPLETE else {"linestyle": ":"}
-        axes.plot(range(len(searched) + 1), [*heights, float(colours.norm(value))], **style, **dashed)
+    _draw_trials(axes, searched, drawn, colours)
     for position, parameter in enumerate(searched):
         _draw_axis(axes, position, parameter)
     axes.set_xticks(range(len(searched) + 1), [*(_titled(each.name, importances) for each in searched), ""])
@@ -137,6 +133,15 @@ def picture(spec: Spec, rows: list[Row], importances: dict[str, float]) -> bytes
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110)
     return file.getvalue()
+
+
+def _draw_trials(axes: Any, searched: list[Parameter], drawn: list[Row], colours: ScalarMappable) -> None:
+    """A line of each trial through its parameters to its value."""
+    for trial, value in drawn:
+        heights = [_height(parameter, trial.params[parameter.name]) for parameter in searched]
+        style = {"color": colours.to_rgba(value), "alpha": 0.85, "linewidth": 1.6}
+        dashed = {} if trial.state == TrialState.COMPLETE else {"linestyle": ":"}
+        axes.plot(range(len(searched) + 1), [*heights, float(colours.norm(value))], **style, **dashed)
 
 
 def _scale(values: list[float]) -> Normalize:

@@ -22,7 +22,7 @@ def demo(run: str, *, port: int | None = None, device: str = "cpu", trust: tuple
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when it is imported
     try:
-        from genlit.demo import interface
+        from genlit.verbs.demo_page import interface
     except ImportError as error:
         remedy = ".venv/bin/pip install -c constraints.txt -e '.[demo]'"
         raise GenlitError(f"the page needs gradio: {remedy} ({error})") from error
@@ -31,4 +31,5 @@ def demo(run: str, *, port: int | None = None, device: str = "cpu", trust: tuple
     try:
         page.launch(server_name=HOST, server_port=port, share=False, ssr_mode=False, footer_links=[])
     except OSError as error:
-        raise GenlitError(f"--port={port}: the page cannot be served there ({error}): choose another") from error
+        where = f"port {port}" if port else "any port from 7860 on"
+        raise GenlitError(f"the page cannot be served at {where} ({error}): choose another --port") from error

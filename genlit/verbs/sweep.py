@@ -119,7 +119,7 @@ def _check(asked: local.Asked, spec: schema.Spec) -> None:
 
 
 def _examples(parameter: Any) -> list[Any]:
-    """Values of a parameter that stand for all: those of a list, else the middle."""
+    """Values of a parameter that stand for all: those of a list, else the lowest integer, or the middle."""
     if "value" in parameter.settings:
         return [parameter.settings["value"]]
     middle = parameter.settings.get("min") if parameter.distribution == "int_uniform" else 0.5

@@ -2,7 +2,11 @@
 
 import logging
 import os
+import signal
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +79,8 @@ def train(
         start = prepare(run, plain, override, words, departures(experiment, plain))
         with runs.offered(run, *place):
             trainer = build_trainer(settings, run, start)
-            trainer.fit(model, datamodule=source, ckpt_path=start, weights_only=True)
+            with ending_others(trainer):
+                trainer.fit(model, datamodule=source, ckpt_path=start, weights_only=True)
     if runs.primary():
         runs.note_end(run, True)
         summarise(run, model, trainer.loggers)
@@ -188,7 +193,7 @@ def build_trainer(settings: config.Namespace, run: Path, start: Path | None) -> 
     try:
         return Trainer(
             **options,
-            strategy=SyncAtStep() if processes(settings.trainer) > 1 else "auto",
+            strategy=strategy(settings),
             max_epochs=-1,  # one endless epoch: max_steps ends it
             check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
@@ -199,6 +204,23 @@ def build_trainer(settings: config.Namespace, run: Path, start: Path | None) -> 
         )
     except (MisconfigurationException, ValueError, ImportError) as error:
         raise GenlitError(f"the trainer's options will not do: {' '.join(str(error).split())}") from error
+
+
+def strategy(settings: config.Namespace) -> SyncAtStep | str:
+    """How several processes train together."""
+    several = processes(settings.trainer) > 1
+    return SyncAtStep(timeout=timedelta(seconds=settings.run.patience)) if several else "auto"
+
+
+@contextmanager
+def ending_others(trainer: Trainer) -> Iterator[None]:
+    """A block whose failure ends the processes that this one has started: one that hangs would outlive it."""
+    try:
+        yield
+    except Exception:
+        if launcher := trainer.strategy.launcher:
+            launcher.kill(signal.SIGKILL)
+        raise
 
 
 class Unison(Callback):

@@ -75,10 +75,10 @@ def test_other_contents_are_refused(tmp_path: Path, arrays: dict, said: str):
 
 def test_other_files_are_refused(tmp_path: Path):
     path = tmp_path / "set.npz"
-    with pytest.raises(GenlitError, match=r"set.npz does not exist: set data.path"):
+    with pytest.raises(GenlitError, match=r"set.npz cannot be read .*No such file"):
         Npz(path=str(path)).prepare_data()
     path.write_bytes(b"PK not really")
-    with pytest.raises(GenlitError, match=r"set.npz is not an .npz file"):
+    with pytest.raises(GenlitError, match=r"set.npz cannot be read .*give an .npz file"):
         Npz(path=str(path)).prepare_data()
     with path.open("wb") as file:
         np.save(file, GREY)

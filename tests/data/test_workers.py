@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import torch
@@ -50,3 +52,16 @@ def test_a_signal_while_workers_are_born_is_kept_for_the_parent(monkeypatch):
         signal.signal(signal.SIGTERM, before)
     assert len(rows) == 6
     assert got
+
+
+def test_shielded_workers_do_not_keep_a_program_from_its_end():
+    """It raises while they wait for work: `multiprocessing` then sends each one SIGTERM, and waits."""
+    program = (
+        "from genlit.data.workers import ShieldedLoader\n"
+        "batches = iter(ShieldedLoader(range(9), batch_size=None, num_workers=1, persistent_workers=True))\n"
+        "print(next(batches), flush=True)\n"
+        "raise RuntimeError('after the first')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (1, "0\n")
+    assert "after the first" in done.stderr

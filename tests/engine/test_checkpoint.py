@@ -383,6 +383,36 @@ def test_a_run_that_stops_early_keeps_its_last_iteration(whole, tmp_path):
     assert same(resumed, whole[1])
 
 
+class Breaking(Callback):
+    """Raises in the fifth iteration, or after it."""
+
+    def __init__(self, error, moment):
+        self.error = error
+        setattr(self, moment, self.breaks)
+
+    def breaks(self, trainer, *_):
+        if trainer.global_step == 5:
+            raise self.error
+
+
+def test_what_breaks_after_an_iteration_does_not_cost_it(whole, tmp_path):
+    with pytest.raises(RuntimeError, match="worker"):
+        fit(tmp_path, 12, Checkpoints(every=1000), Breaking(RuntimeError("a data worker"), "on_train_batch_end"))
+    assert saved(tmp_path) == [5]
+    resumed = fit(tmp_path, 12, Checkpoints(every=1000), resume=newest(tmp_path / "checkpoints"))
+    assert same(resumed, whole[1])
+
+
+@pytest.mark.parametrize(
+    ("error", "moment"),
+    [(RuntimeError("in play"), "on_before_optimizer_step"), (GenlitError("refused"), "on_train_batch_end")],
+)
+def test_half_an_iteration_and_what_genlit_refused_are_not_saved(tmp_path, error, moment):
+    with pytest.raises(type(error)):
+        fit(tmp_path, 12, Checkpoints(every=1000), Breaking(error, moment))
+    assert saved(tmp_path) == []
+
+
 def test_rewinding_never_drops_what_was_just_saved(whole, tmp_path):
     folder, _ = whole
     fit(tmp_path, 8, Checkpoints(every=2, keep=2))

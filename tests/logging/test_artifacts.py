@@ -13,10 +13,10 @@ import genlit
 from genlit.cli import verbs
 from genlit.engine import checkpoint
 from genlit.errors import GenlitError
+from genlit.faults.wandb_server import ENTITY
 from genlit.logging import artifacts
 from genlit.logging.artifacts import fetched
 from genlit.logging.wandb import dashboard
-from tests.wandb_server import ENTITY
 
 SMALL = [
     "--trainer.max_steps=2", "--trainer.accelerator=cpu", "--trainer.limit_val_batches=0", "--run.pictures=4",

@@ -15,9 +15,9 @@ from wandb.wandb_agent import Agent
 
 from genlit.cli import verbs
 from genlit.engine.preempt import Preempted
+from genlit.faults.wandb_server import ENTITY
 from genlit.logging import history
 from genlit.logging.wandb import SETTINGS
-from tests.wandb_server import ENTITY
 
 SMALL = [
     "--trainer.accelerator=cpu", "--trainer.limit_val_batches=1", "--trainer.log_every_n_steps=1", "--run.pictures=4",

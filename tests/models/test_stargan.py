@@ -122,14 +122,15 @@ def test_a_label_reaches_every_pixel(size: int):
 # The game
 
 
-def test_the_terms_are_the_equations(play):
-    model, x, label = small(), images(4), torch.tensor([2, 0, 1, 1])
+@pytest.mark.parametrize("identity", [0.0, 5.0])
+def test_the_terms_are_the_equations(play, identity: float):
+    model, x, label = small(weights={"identity": identity}), images(4), torch.tensor([2, 0, 1, 1])
     model.every = lambda n: True
     torch.manual_seed(3)
     terms = play(model, image=x, label=label)
     assert {player: [*each] for player, each in terms.items()} == {
         "critic": ["adversarial", "classification", "gradient_penalty"],
-        "generator": ["adversarial", "classification", "reconstruction"],
+        "generator": ["adversarial", "target", "reconstruction"] + ["identity"] * bool(identity),
     }
     torch.manual_seed(3)
     own = model.described({"image": x, "label": label})
@@ -148,11 +149,14 @@ def test_the_terms_are_the_equations(play):
     torch.testing.assert_close(model.total("critic", terms["critic"]), total)
     expected = {
         "adversarial": -fake_source.mean(),
-        "classification": cross_entropy(fake_said, asked.argmax(1)),
+        "target": cross_entropy(fake_said, asked.argmax(1)),
         "reconstruction": l1_loss(model.generator(fake, own), x),
     }
+    total = expected["adversarial"] + expected["target"] + 10 * expected["reconstruction"]
+    if identity:
+        expected["identity"] = l1_loss(model.generator(x, own), x)
+        total = total + identity * expected["identity"]
     torch.testing.assert_close(terms["generator"], expected)
-    total = expected["adversarial"] + expected["classification"] + 10 * expected["reconstruction"]
     torch.testing.assert_close(model.total("generator", terms["generator"]), total)
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from genlit.cli import verbs
 from genlit.errors import GenlitError
+from genlit.faults.wandb_server import ENTITY
 from genlit.logging.workspace import FIDELITY, THROUGHPUT
-from tests.wandb_server import ENTITY
 
 
 def dashboard(*words):

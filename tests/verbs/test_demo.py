@@ -16,11 +16,11 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 import genlit
-from genlit.demo import interface
 from genlit.errors import GenlitError
 from genlit.logging.media import in_rows, to_pil
 from genlit.verbs.complete import hidden
 from genlit.verbs.demo import HOST
+from genlit.verbs.demo_page import interface
 from genlit.verbs.trained import images_of, trained
 from tests.verbs.conftest import command
 
@@ -140,7 +140,7 @@ def test_the_verb_serves_this_machine_alone_until_it_is_interrupted(trained_run,
 def test_a_port_that_is_taken_is_told(trained_run):
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(GenlitError, match=f"--port={port}: the page cannot be served there"):
+        with pytest.raises(GenlitError, match=f"cannot be served at port {port}"):
             command("demo", trained_run("game"), f"--port={port}")
 
 

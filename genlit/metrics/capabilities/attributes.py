@@ -12,7 +12,7 @@ from genlit.data import Source
 from genlit.engine.processes import gather
 from genlit.errors import GenlitError
 from genlit.metrics.capabilities.conditional import reader
-from genlit.metrics.capabilities.means import blocks, counted
+from genlit.metrics.capabilities.means import blocks, counted, protocol
 from genlit.metrics.measure import Measure
 
 UNCOUNTED = -1
@@ -51,7 +51,7 @@ def attribute_edits(
     found = metric.compute()
     return [
         Measure(
-            f"attributes-{kind}/{judge.name}.n{n}.{split}",
+            f"attributes-{kind}/{protocol(source, n, split, judge.name)}",
             found[kind],
             n,
             {"by_attribute": {name: found[f"{kind}/{name}"] for name in names if f"{kind}/{name}" in found}},

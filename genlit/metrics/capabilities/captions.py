@@ -16,7 +16,7 @@ from genlit.errors import GenlitError
 from genlit.keep import Kept, digest_of, once
 from genlit.losses.matching import matching
 from genlit.metrics.capabilities.conditional import ConditionalAccuracy, reader
-from genlit.metrics.capabilities.means import blocks, counted
+from genlit.metrics.capabilities.means import blocks, counted, protocol
 from genlit.metrics.capabilities.retrieval import RPrecision
 from genlit.metrics.extractors.lenet import undisturbed
 from genlit.metrics.extractors.resize import antialias
@@ -129,16 +129,16 @@ def caption_accuracy(
         others, rows = swaps(batch["text"], label, source.classes)
         if rows:
             swapped.update(model.illustrate(others, **draws)[rows], (label[rows] + 1) % len(source.classes))
-    found, protocol = told.compute(), f"{judge.name}.n{n}.{split}"
+    found, of = told.compute(), protocol(source, n, split, judge.name)
     by_class = {label: found[f"accuracy/{label}"] for label in source.classes}
     measured = [
-        Measure(f"caption-accuracy/{protocol}", found["accuracy"], n, {"by_class": by_class}),
-        Measure(f"caption-accuracy-ceiling/{protocol}", found["ceiling"], n),
+        Measure(f"caption-accuracy/{of}", found["accuracy"], n, {"by_class": by_class}),
+        Measure(f"caption-accuracy-ceiling/{of}", found["ceiling"], n),
     ]
     confusion = sum(gather(swapped.samples))
-    if of := int(confusion.sum()):
-        obeyed = int(confusion.diagonal().sum()) / of
-        measured.append(Measure(f"caption-swap/{judge.name}.n{of}.{split}", obeyed, of))
+    if named := int(confusion.sum()):
+        obeyed = int(confusion.diagonal().sum()) / named
+        measured.append(Measure(f"caption-swap/{protocol(source, named, split, judge.name)}", obeyed, named))
     return measured
 
 

@@ -10,7 +10,7 @@ from genlit.data import Source
 from genlit.data.domains import ByDomain, by_domain
 from genlit.metrics.capabilities.colours import Colours
 from genlit.metrics.capabilities.conditional import ConditionalAccuracy, reader
-from genlit.metrics.capabilities.means import per_image
+from genlit.metrics.capabilities.means import per_image, protocol
 from genlit.metrics.capabilities.reconstruction import psnr
 from genlit.metrics.images import to_float
 from genlit.metrics.measure import Measure
@@ -55,7 +55,7 @@ def paired_errors(model: Translates, source: Source | ByDomain, split: str) -> l
         for name, other in (("mae-ratio", "mae-untranslated"), ("mae-colours-ratio", "mae-colours")):
             if error := values[f"{other}/{direction}"]:
                 values[f"{name}/{direction}"] = values[f"mae/{direction}"] / error
-    return [Measure(f"{name}.n{n}.{split}", value, n) for name, value in values.items()]
+    return [Measure(f"{name}.{protocol(source, n, split)}", value, n) for name, value in values.items()]
 
 
 def cycle_errors(model: Translates, source: Source | ByDomain, split: str) -> list[Measure]:
@@ -87,7 +87,7 @@ def cycle_errors(model: Translates, source: Source | ByDomain, split: str) -> li
         return values
 
     values, n = per_image(measure, source, split, model.device)
-    return [Measure(f"{name}.n{n}.{split}", value, n) for name, value in values.items()]
+    return [Measure(f"{name}.{protocol(source, n, split)}", value, n) for name, value in values.items()]
 
 
 def target_accuracy(
@@ -122,9 +122,10 @@ def target_accuracy(
     found, measured = metric.compute(), []
     for domain in domains:
         n = sum(len(sets[start]) for start, end in ways if end == domain)
-        measured.append(Measure(f"target-accuracy/{name}.to-{domain}.n{n}.{split}", found[f"accuracy/{domain}"], n))
+        of = protocol(source, n, split, f"{name}.to-{domain}")
+        measured.append(Measure(f"target-accuracy/{of}", found[f"accuracy/{domain}"], n))
     n = sum(map(len, sets.values()))
-    return [*measured, Measure(f"target-accuracy-ceiling/{name}.n{n}.{split}", found["ceiling"], n)]
+    return [*measured, Measure(f"target-accuracy-ceiling/{protocol(source, n, split, name)}", found["ceiling"], n)]
 
 
 def _sets(source: Source | ByDomain, domains: list[str], split: str, limit: int | None) -> dict[str, Stored]:

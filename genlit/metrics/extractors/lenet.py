@@ -30,8 +30,8 @@ class LeNet(Extractor):
     """pool = (z − E z) / σ(z) with z the 128 outputs before the last layer, logits = W relu(pool) + b.
 
     Two 5 x 5 convolutions with max pooling on images of 32 x 32, after LeCun et al. 1998, figure 2,
-    https://doi.org/10.1109/5.726791; one of 4 x 4 more where details of 64 x 64 tell. E and σ are over training images,
-    so every feature has about unit variance.
+    https://doi.org/10.1109/5.726791; one of 4 x 4 more where details of 64 x 64 tell. E and σ are BatchNorm's running
+    estimates, so every feature has about unit variance.
 
     Args:
         channels: of the images.

@@ -1,0 +1,59 @@
+"""No network: the dashboard's server, and weights that would be fetched."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+from genlit.faults.base import NotShown, hold
+from genlit.faults.training import TINY, Command, Training
+from genlit.faults.wandb_server import VARIABLES, Server
+from genlit.logging import history
+
+OFFLINE = ("unshare", "--user", "--map-root-user", "--net")
+STEPS = 100
+WORDS = ("dcgan", *TINY, "--run.wandb=online", f"--trainer.max_steps={STEPS}")
+
+
+def wandb_down(folder: Path) -> str:
+    """Trains with a dashboard whose server is not there, then with one that dies in the middle."""
+    server = Server()
+    absent = f"http://127.0.0.1:{server.server_port}"
+    server.close()
+    never = _shown(folder / "never", absent).start().ends(0).says("W&B is offline")
+    _keeps_all(never)
+    server = Server()
+    server.dies_after = 2
+    dies = _shown(folder / "dies", server.address).start().ends(0).says("wandb sync --include-online")
+    hold(server.dead, "the server was sent nothing before it died")
+    _keeps_all(dies)
+    server.close()
+    return f"both trainings ended well with all {STEPS} records on the disk, for `wandb sync`"
+
+
+def weights_unreachable(folder: Path) -> str:
+    """Measures by FID's own network where there is neither its file nor a network."""
+    if not shutil.which("unshare") or subprocess.run([*OFFLINE, "true"], capture_output=True).returncode:
+        raise NotShown("this machine gives no user namespaces to be offline in")
+    images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    np.savez(folder / "images.npz", images=images)
+    file = f"{folder}/images.npz"
+    words = ("eval", "--images", file, "--against", file, "--extractor", "inception")
+    command = Command(folder, *words, environment={"TORCH_HOME": str(folder / "torch")}, under=OFFLINE)
+    command.start().ends(2).says("could not be fetched", "put the file there", "--weights")
+    hold(not list((folder / "torch").rglob("*.pth")), "half a file was left")
+    return f"exit code 2: {command.sentence}"
+
+
+def _shown(folder: Path, address: str) -> Training:
+    home = folder / "home"
+    home.mkdir(parents=True)
+    variables = VARIABLES | {"WANDB_BASE_URL": address, "HOME": str(home)}
+    return Training(folder, *WORDS, environment=variables, cold=True)
+
+
+def _keeps_all(training: Training) -> None:
+    records = history.read(training.run / "history.jsonl")
+    hold(len(records) >= STEPS, f"{len(records)} of {STEPS} records are on the disk")
+    hold(any(training.run.glob("wandb/*run-*/*.wandb")), "there is nothing that `wandb sync` could send")

@@ -1,0 +1,100 @@
+"""Interrupted and gone on with: every experiment, at moments that nobody chose."""
+
+import random
+import signal
+import time
+from itertools import product
+from pathlib import Path
+
+from genlit import config
+from genlit.data.vision import Vision
+from genlit.faults.base import Broken, hold
+from genlit.faults.compare import same
+from genlit.faults.training import QUIET, Training
+
+STEPS = 40
+FLAGS = [
+    *QUIET, f"--trainer.max_steps={STEPS}", "--trainer.val_check_interval=10", "--trainer.limit_val_batches=4",
+    "--trainer.log_every_n_steps=5", "--run.checkpoint_every=7", "--run.pictures_every=1000000",
+]  # fmt: skip
+SMALL = {
+    "DCGAN": ["--model.width=8", "--data.batch_size=16"],
+    "ProgressiveGAN": ["--model.width=8", "--model.stage_images=100", "--data.batch_size={0: 8, 150: 4}"],
+    "CycleGAN": ["--model.width=4", "--model.blocks=1", "--model.critic_width=4", "--model.pool=5"],
+    "Pix2Pix": ["--model.width=4", "--model.critic_width=4"],
+    "StarGAN": ["--model.width=4", "--model.blocks=1", "--model.critic_width=4"],
+    "PuzzleGAN": ["--model.width=4", "--model.critic_width=4", "--data.batch_size=8"],
+    "Text2Image": ["--model.width=4", "--model.critic_width=4", "--data.batch_size=8"],
+    "StackGAN": ["--model.width=4", "--model.critic_width=4", "--data.batch_size=8"],
+    "VAE": ["--model.hidden=[32]"],
+}
+CODES = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 128 + signal.SIGTERM}
+LATE = (0, -signal.SIGTERM)  # codes of a signal that came when all was saved
+
+
+def resume(folder: Path, experiment: str | None = None) -> str:
+    """Interrupts trainings by SIGKILL and by SIGTERM, and compares their ends with an uninterrupted one's.
+
+    Args:
+        folder: an empty one.
+        experiment: its name, to be tried with two processes and with data workers, too; without it, all whose data ship
+            are, in one process.
+    """
+    cases = list(product((1, 2), (0, 2)))[:3] if experiment else [(1, 0)]
+    names = [experiment] if experiment else shipped()
+    tried, broken = 0, []
+    for name, (processes, workers) in product(names, cases):
+        try:
+            tried += _resumed(folder / f"{Path(name).stem}-{processes}-{workers}", name, processes, workers)
+        except Broken as error:
+            broken.append(f"{name}, {processes} processes, {workers} data workers: {error}")
+    hold(not broken, "; ".join(broken))
+    return f"{len(names) * len(cases)} trainings, interrupted {tried} times, all ended identically"
+
+
+def shipped() -> list[str]:
+    """The experiments that train on what ships, a first stage that must be trained before aside."""
+    contents = {name: config.merged(config.compose(name, [])) for name in config.listed("experiments")}
+    return [
+        name
+        for name, each in contents.items()
+        if each["data"]["name"] != "Folder"
+        and not issubclass(config.offered("data", each["data"]["name"]), Vision)
+        and "stage_one" not in each["model"]
+    ]
+
+
+def training(folder: Path, experiment: str, processes: int = 1, workers: int = 0) -> Training:
+    """A training of an experiment, small."""
+    model = config.merged(config.compose(experiment, []))["model"]["name"]
+    spread = (f"--trainer.devices={processes}", f"--data.workers={workers}")
+    return Training(folder, experiment, *FLAGS, *SMALL.get(model, []), *spread, cold=processes > 1)
+
+
+def _resumed(folder: Path, experiment: str, processes: int, workers: int) -> int:
+    """Interrupts one training with each signal; gives how often it came in time."""
+    reference = training(folder / "uninterrupted", experiment, processes).start()
+    reference.saves_beyond(0)
+    first = time.monotonic()
+    reference.ends(0)
+    span, struck = time.monotonic() - first, training(folder / "struck", experiment, processes, workers)
+    count = sum(_interrupted(struck, number, span) for number in CODES)
+    if struck.saved < STEPS:
+        struck.start().ends(0)
+    hold(struck.run.name == "001", "the run was not gone on with")
+    hold(count > 0, "it ended before any signal")
+    same(reference.run, struck.run, STEPS)
+    return count
+
+
+def _interrupted(struck: Training, number: signal.Signals, span: float) -> bool:
+    """Goes on, and signals at a random moment after the next checkpoint; whether that came in time."""
+    if struck.saved == STEPS:
+        return False
+    struck.start()
+    if struck.saves_beyond(struck.saved):
+        time.sleep(random.uniform(0, span / 3))
+        struck.send(number)
+    struck.ends(CODES[number], *LATE)
+    struck.send(signal.SIGKILL)  # whatever is left of its group
+    return struck.saved < STEPS
