@@ -84,8 +84,7 @@ class Preemption(Callback):
             if isinstance(callback, Checkpoints):
                 callback.save_now(trainer)
         code = _requeue(trainer) if number == signal.SIGUSR1 and _has_a_job() else 128 + number
-        if number == signal.SIGUSR1:
-            _tell_dashboards(trainer, 128 + number)
+        _tell_dashboards(trainer, number)
         log.warning("stopped by %s at iteration %d", signal.Signals(number).name, trainer.global_step)
         # The launching process kills everything, itself included, when one that it started ends with a code above 0.
         raise Preempted(0 if _launched(trainer) else code)
@@ -100,10 +99,12 @@ def _nothing() -> None:
     pass
 
 
-def _tell_dashboards(trainer: Trainer, code: int) -> None:
+def _tell_dashboards(trainer: Trainer, number: int) -> None:
+    """Closes dashboards with the signal's code: left to themselves they would show the run as finished."""
+    how = "preempted" if number == signal.SIGUSR1 else "finish"
     for logger in trainer.loggers:
-        if hasattr(logger, "preempted"):
-            logger.preempted(code)
+        if hasattr(logger, how):
+            getattr(logger, how)(128 + number)
 
 
 def _launched(trainer: Trainer) -> bool:

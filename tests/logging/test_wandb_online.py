@@ -128,6 +128,7 @@ def test_the_stop_button_ends_an_iteration_saves_and_exits_as_interrupted(tmp_pa
     (saved,) = (run / "checkpoints").glob("*.ckpt")
     assert int(saved.stem[3:]) == scalars(run)[-1]["progress/iter"]
     assert wandb_server.only_run().scalars == scalars(run)
+    assert wandb_server.only_run().exit_code == 130
 
 
 def wait_for_records(server):
