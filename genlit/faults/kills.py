@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genlit.engine import checkpoint
-from genlit.faults.base import hold
-from genlit.faults.compare import same
-from genlit.faults.training import TINY, Training
+from genlit.faults.harness.base import hold
+from genlit.faults.harness.compare import same
+from genlit.faults.harness.training import TINY, Training
 
 STEPS = 60
 WORDS = (

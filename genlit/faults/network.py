@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from genlit.faults.base import NotShown, hold
-from genlit.faults.training import TINY, Command, Training
-from genlit.faults.wandb_server import VARIABLES, Server
+from genlit.faults.harness.base import NotShown, hold
+from genlit.faults.harness.training import TINY, Command, Training
+from genlit.faults.harness.wandb_server import VARIABLES, Server
 from genlit.logging import history
 
 OFFLINE = ("unshare", "--user", "--map-root-user", "--net")

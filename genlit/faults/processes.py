@@ -4,9 +4,9 @@ import signal
 import time
 from pathlib import Path
 
-from genlit.faults.base import Broken, hold
-from genlit.faults.struck import DATA, MODEL, Strike
-from genlit.faults.training import GONE, TINY, Training
+from genlit.faults.harness.base import Broken, hold
+from genlit.faults.harness.struck import DATA, MODEL, Strike
+from genlit.faults.harness.training import GONE, TINY, Training
 
 PATIENCE = 180  # seconds that processes wait for one another, also at the start, in place of half an hour
 BATCHES = 6  # that a worker has read when it is struck

@@ -9,10 +9,10 @@ from itertools import cycle
 from pathlib import Path
 
 from genlit.engine import checkpoint
-from genlit.faults.base import hold
-from genlit.faults.compare import same
+from genlit.faults.harness.base import hold
+from genlit.faults.harness.compare import same
+from genlit.faults.harness.training import TIMEOUT, TINY, Training
 from genlit.faults.resuming import STEPS, training
-from genlit.faults.training import TIMEOUT, TINY, Training
 
 FAMILIES = ("dcgan", "vae", "cyclegan", "made", "pixelcnn", "aae", "progressivegan", "vqvae", "stargan", "text2image")
 GROWTH = 0.05  # of the memory, that the second half of a stretch may add: noise of the allocator

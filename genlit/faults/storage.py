@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from genlit.engine import checkpoint
-from genlit.faults.base import NotShown, hold
-from genlit.faults.compare import same
-from genlit.faults.training import TINY, Training
+from genlit.faults.harness.base import NotShown, hold
+from genlit.faults.harness.compare import same
+from genlit.faults.harness.training import TINY, Training
 
 WORDS = ("dcgan", *TINY, "--run.checkpoint_every=1", "--run.keep=50")
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")

@@ -13,7 +13,7 @@ from genlit.faults import (
     soaking,
     storage,
 )
-from genlit.faults.base import Fault
+from genlit.faults.harness.base import Fault
 from genlit.faults.hostile import HOSTILE
 
 FAULTS = (

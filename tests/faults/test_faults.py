@@ -6,7 +6,8 @@ import pytest
 
 from genlit.cli import verbs
 from genlit.errors import GenlitError
-from genlit.faults import Broken, Fault, NotShown, results, table
+from genlit.faults import Broken, Fault, NotShown, table
+from genlit.faults.harness import results
 from genlit.verbs import faults as verb
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -1,6 +1,6 @@
 """Hostile input: files, names and servers that would run code, read secrets or write elsewhere."""
 
-from genlit.faults.base import Fault
+from genlit.faults.harness.base import Fault
 from genlit.faults.hostile import archives, checkpoints, configs, downloads, names, secrets
 
 HOSTILE = (
@@ -8,7 +8,7 @@ HOSTILE = (
         "hostile-checkpoint",
         "A checkpoint or exported model with code in it is refused by every verb, by Python and by an address; it does "
         "not run.",
-        checkpoints.checkpoints,
+        checkpoints.resumed,
         quick=True,
     ),
     Fault(
@@ -32,7 +32,7 @@ HOSTILE = (
     Fault(
         "names",
         "Whatever an experiment is called, its runs lie below the root.",
-        names.names,
+        names.named,
     ),
     Fault(
         "secrets",
@@ -45,13 +45,13 @@ HOSTILE = (
         "archives",
         "An archive of images with code in it, blown up or cut off is refused before it is unpacked; its names lead "
         "nowhere.",
-        archives.archives,
+        archives.arrays,
         quick=True,
     ),
     Fault(
         "hostile-images",
         "What is no picture in a folder of pictures is refused by name: links, pipes, devices, giants, programs.",
-        archives.images,
+        archives.pictures,
         quick=True,
     ),
     Fault(

@@ -10,17 +10,17 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import numpy as np
 from PIL import Image
 
-from genlit.faults.base import hold
+from genlit.faults.harness.base import hold
+from genlit.faults.harness.training import TINY, Training
 from genlit.faults.hostile.checkpoints import Payload
 from genlit.faults.hostile.command import refused
-from genlit.faults.training import TINY, Training
 
 GIANT = 256 << 20  # bytes
 WAIT = 60  # seconds that a refusal may take
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n%%EndComments\n"
 
 
-def archives(folder: Path) -> str:
+def arrays(folder: Path) -> str:
     """Of `.npz` files, which are zip archives, in training and in measuring."""
     marker, good = folder / "ran", np.random.default_rng(0).integers(256, size=(40, 16, 16), dtype=np.uint8)
     np.savez(folder / "good.npz", images=good)
@@ -48,7 +48,7 @@ def archives(folder: Path) -> str:
     return f"{', '.join(hostile)} were refused; a member called ../.. was written nowhere"
 
 
-def images(folder: Path) -> str:
+def pictures(folder: Path) -> str:
     """Of folders of pictures with one that is none among them."""
     private = folder / "private.txt"
     private.write_text("canary-4711")

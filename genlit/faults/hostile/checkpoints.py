@@ -12,9 +12,9 @@ from genlit import config
 from genlit.engine import checkpoint
 from genlit.engine.checkpoint import SafeIO
 from genlit.errors import GenlitError
-from genlit.faults.base import Broken, hold
+from genlit.faults.harness.base import Broken, hold
+from genlit.faults.harness.training import TINY, Command, Training
 from genlit.faults.hostile.command import importable, refused, served
-from genlit.faults.training import TINY, Command, Training
 
 NOT_CODE = "tensors and plain containers"
 VERBS = [["sample"], ["eval"], ["export"], ["features"], ["complete"], ["score", "--images", "test"]]
@@ -38,7 +38,7 @@ class Payload:
         return Path.touch, (self.marker,)
 
 
-def checkpoints(folder: Path) -> str:
+def resumed(folder: Path) -> str:
     """Of a real run, its newest checkpoint replaced, with a note that vouches for it."""
     marker, training = folder / "ran", Training(folder / "training", "dcgan", *TINY, "--trainer.max_steps=1")
     run = training.start().ends(0).run

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from genlit.errors import GenlitError
-from genlit.faults.base import Broken, hold
+from genlit.faults.harness.base import Broken, hold
 from genlit.faults.hostile.command import served
 from genlit.metrics.extractors.weights import cached, obtain
 

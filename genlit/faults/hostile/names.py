@@ -3,16 +3,16 @@
 import re
 from pathlib import Path
 
-from genlit.faults.base import hold
+from genlit.faults.harness.base import hold
+from genlit.faults.harness.training import TINY, Training
 from genlit.faults.hostile.command import refused
-from genlit.faults.training import TINY, Training
 
 NAMES = ["..a", "a\nb", "-rf ~", "x" * 240, "$(touch RAN)", "\u202egnp.a"]
 NOTHING = ["...", "ä"]  # of which no name is left
 SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}")
 
 
-def names(folder: Path) -> str:
+def named(folder: Path) -> str:
     """Trainings of experiments in files of such names, beside one that shows what else was written."""
     place = folder / "files"
     place.mkdir()

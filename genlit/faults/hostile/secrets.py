@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZipFile, is_zipfile
 
-from genlit.faults.base import hold
+from genlit.faults.harness.base import hold
+from genlit.faults.harness.training import TINY, Command, Training
 from genlit.faults.hostile.command import importable, refused
-from genlit.faults.training import TINY, Command, Training
 
 TOKENISED = """
 from genlit.data import Digits

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from genlit.errors import GenlitError
-from genlit.faults.base import Fault
+from genlit.faults.harness.base import Fault
 from genlit.files import write
 
 FOLDER = Path("docs")  # in a checkout; elsewhere nothing is kept
