@@ -1,12 +1,11 @@
 """Disks that are full or refuse to be written, and checkpoints that are damaged."""
 
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from genlit.engine import checkpoint
-from genlit.faults.harness.base import NotShown, hold
+from genlit.faults.harness.base import hold, needs_namespaces
 from genlit.faults.harness.compare import same
 from genlit.faults.harness.training import TINY, Training
 
@@ -41,8 +40,7 @@ def readonly(folder: Path) -> str:
 
 
 def _on_a_small_disk(folder: Path, size: str, how: str) -> Training:
-    if not shutil.which("unshare") or subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode:
-        raise NotShown("this machine gives no user namespaces to mount a small disk in")
+    needs_namespaces(*NAMESPACE)
     disk, kept = folder / "disk", folder / "kept"
     disk.mkdir()
     kept.mkdir()
