@@ -69,9 +69,10 @@ def _struck(folder: Path, deed: str) -> str:
     training.start(environment=Strike(deed, 5, rank=1).environment)
     training.saves_beyond(4)
     start = time.monotonic()
-    code = training.code(within=PATIENCE + 90)
+    code = training.code(within=PATIENCE + 90 if deed == "hang" else PATIENCE / 3)
     hold(code != 0, "exit code 0")
     took = time.monotonic() - start
+    hold(deed != "hang" or took >= PATIENCE / 2, f"it ended after {took:.0f} s, before its patience did")
     if not training.gone():
         training.send(signal.SIGKILL)
         raise Broken(f"one of its processes still ran {GONE} s after the first had ended")
