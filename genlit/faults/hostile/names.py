@@ -26,6 +26,7 @@ def named(folder: Path) -> str:
         hold(len(there := list(training.runs.glob("*/001/config.yaml"))) == number + 1, f"{name!r} made {there}")
     made = [path.name for path in training.runs.iterdir()]
     hold(all(SAFE.fullmatch(name) for name in made), f"folders of odd names were made: {made}")
+    hold(not Path("RAN").exists(), "a name was run as a command")
     _linked(folder, training)
     left = {path.name for path in folder.iterdir()} - {"files", "runs", "elsewhere", "output.txt"}
     hold(not left, f"something was written outside of the runs: {left}")
