@@ -6,8 +6,8 @@ from genlit.faults.hostile import archives, checkpoints, configs, downloads, nam
 HOSTILE = (
     Fault(
         "hostile-checkpoint",
-        "A checkpoint or exported model with code in it is refused by every verb, by Python and by an address; it does "
-        "not run.",
+        "A checkpoint or exported model with code in it is refused by every verb that loads one, by Python and by an "
+        "address; it does not run.",
         checkpoints.resumed,
         quick=True,
     ),
@@ -24,8 +24,8 @@ HOSTILE = (
     ),
     Fault(
         "hostile-configuration",
-        "No file and no flag imports, runs or reads anything that the command line does not trust by name; each is "
-        "refused in a sentence.",
+        "No file and no flag imports or runs anything that the command line does not trust by name, or reads the "
+        "environment; each is refused in a sentence.",
         configs.configurations,
         quick=True,
     ),
