@@ -15,6 +15,7 @@ from typing import BinaryIO
 from genlit.errors import GenlitError
 
 _STALE_SECONDS = 3600
+_FORCE_UNSAFE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"  # of torch, which then runs whatever code a file holds
 _HOST = socket.gethostname().replace(".", "-")
 
 
@@ -64,6 +65,16 @@ def sha256(path: Path) -> str:
     """Gives the SHA-256 of a file as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def refuse_unsafe(path: str | Path) -> None:
+    """Refuses to load a file of torch's where the environment would have torch run code from it.
+
+    Raises:
+        GenlitError: it would.
+    """
+    if os.environ.get(_FORCE_UNSAFE):
+        raise GenlitError(f"{_FORCE_UNSAFE} is set, so loading {path} could run code hidden in it; unset the variable.")
 
 
 def require_space(folder: Path, needed: int) -> None:

@@ -11,7 +11,7 @@ from hypothesis import settings
 from torch import Tensor
 
 from genlit.engine.clock import Batches
-from genlit.faults.wandb_server import VARIABLES, Server
+from genlit.faults.harness.wandb_server import VARIABLES, Server
 from genlit.metrics.capabilities import captions
 from genlit.metrics.extractors.lenet import RECIPE
 

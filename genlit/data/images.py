@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,43 +9,18 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from genlit.errors import GenlitError
+from genlit.pictures import opened
 
 FITS = {"crop": ImageOps.fit, "pad": ImageOps.pad, "stretch": Image.Image.resize}
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # PIL's others are rare, and EPS runs a program
-MAX_PIXELS = 64_000_000
 CHUNK = 256
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
-    """Opens a picture; whatever is wrong with it within the block is told by its name.
-
-    Args:
-        path: a file in one of FORMATS, whatever its suffix, of at most MAX_PIXELS pixels.
-
-    Raises:
-        GenlitError: the file is damaged, too large or not a picture.
-    """
-    try:
-        if not path.is_file():
-            raise ValueError("it is no file")  # to read from a pipe would wait for ever
-        with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"{image.width} x {image.height} pixels exceed the limit of {MAX_PIXELS}")
-            yield image
-    except Exception as error:  # PIL raises at least eight unrelated types on damaged files
-        raise GenlitError(
-            f"{path} cannot be read as an image ({error or type(error).__name__}): repair or remove it, "
-            "or set data.on_bad: skip."
-        ) from error
 
 
 def read(path: Path, channels: int = 3) -> Image.Image:
     """Reads a picture upright in 8 bits; an animation gives its first frame, transparency lies over white.
 
     Args:
-        path: see `opened`.
+        path: see `genlit.pictures.opened`.
         channels: 1 (grey), 3 (RGB) or 4 (RGBA, transparency kept).
 
     Raises:

@@ -45,7 +45,7 @@ def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
 
 def _array(path: Path, file: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
     try:
-        member = next(each for each in file.zip.infolist() if each.filename in (key, f"{key}.npy"))
+        member = file.zip.getinfo(key if key in file.zip.namelist() else f"{key}.npy")  # of several, numpy's choice
         if member.file_size > max(SMALL, RATIO * member.compress_size):
             raise ValueError(f"{member.compress_size} bytes would become {member.file_size}; store it uncompressed")
         return file[key]

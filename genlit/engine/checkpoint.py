@@ -3,7 +3,6 @@
 import hashlib
 import io
 import logging
-import os
 import re
 import shutil
 import time
@@ -18,11 +17,9 @@ from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
 from genlit.engine.processes import agree
 from genlit.errors import GenlitError
-from genlit.files import flush, replacing, require_space, sha256, sweep
+from genlit.files import flush, refuse_unsafe, replacing, require_space, sha256, sweep
 
 log = logging.getLogger("genlit")
-
-_FORCE_UNSAFE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 
 
 class SaveError(GenlitError):
@@ -85,8 +82,7 @@ def load(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
     """
     if "://" in str(path):
         raise GenlitError(f"{path} is an address: download it first, verify it, then load the file.")
-    if os.environ.get(_FORCE_UNSAFE):
-        raise GenlitError(f"{_FORCE_UNSAFE} is set, so loading {path} could run code hidden in it; unset the variable.")
+    refuse_unsafe(path)
     if fault := damage(Path(path)):
         raise GenlitError(fault)
     try:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from genlit.faults.base import hold
-from genlit.faults.training import TINY, Training
+from genlit.faults.harness.base import hold
+from genlit.faults.harness.training import TINY, Training
 from genlit.logging import history
 
 OLD, NEW = 0.001, 0.0005  # of the generator: the experiment's, and another

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from genlit.data import Digits
-from genlit.faults.base import hold, refusal
-from genlit.faults.training import TINY, Command, Training
+from genlit.faults.harness.base import hold, refusal
+from genlit.faults.harness.training import TINY, Command, Training
 from genlit.metrics import Collector, extractor
 from genlit.metrics.images import to_uint8
 

@@ -1,15 +1,16 @@
 """kill -9: at random moments, and while a checkpoint is being written."""
 
 import random
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from genlit.engine import checkpoint
-from genlit.faults.base import hold
-from genlit.faults.compare import same
-from genlit.faults.training import TINY, Training
+from genlit.faults.harness.base import hold
+from genlit.faults.harness.compare import same
+from genlit.faults.harness.training import TINY, Training
 
 STEPS = 60
 WORDS = (
@@ -44,27 +45,28 @@ def kill9(folder: Path, trials: int = 100) -> str:
 def _killed(training: Training, most: int) -> Iterator[bool]:
     """Goes on with a training and kills it, over and over until it has ended; gives whether each kill met a save."""
     for trial in range(most):
-        _strike(training, in_a_save=trial % 2 == 1)
-        if training.process.exitcode == 0:
+        listed = _strike(training, in_a_save=trial % 2 == 1)
+        if training.ends(0, -signal.SIGKILL).process.exitcode == 0:
             return
-        listed = checkpoint.checkpoints(training.checkpoints)
-        hold(bool(listed), "a kill left no checkpoint")
-        fault = checkpoint.damage(listed[0])
+        hold(training.saved >= listed, f"the checkpoint of {listed} was lost, {training.saved} is the newest")
+        fault = checkpoint.damage(checkpoint.named(training.checkpoints, training.saved))
         hold(fault is None, f"the newest checkpoint after a kill: {fault}")
         yield _saving(training)
         if training.saved == STEPS:
             return
 
 
-def _strike(training: Training, in_a_save: bool) -> None:
-    """Starts it, and kills it some time after its next checkpoint."""
+def _strike(training: Training, in_a_save: bool) -> int:
+    """Starts it, and kills it some time after its next checkpoint; gives the newest iteration listed by then."""
     before = training.saved
     training.start().saves_beyond(before)
     if in_a_save:
         training.until(lambda: _saving(training))
     else:
         time.sleep(random.uniform(0, 0.2))
+    listed = training.saved
     training.kill()
+    return listed
 
 
 def _saving(training: Training) -> bool:

@@ -1,14 +1,12 @@
 """No network: the dashboard's server, and weights that would be fetched."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 
-from genlit.faults.base import NotShown, hold
-from genlit.faults.training import TINY, Command, Training
-from genlit.faults.wandb_server import VARIABLES, Server
+from genlit.faults.harness.base import hold, needs_namespaces
+from genlit.faults.harness.training import TINY, Command, Training
+from genlit.faults.harness.wandb_server import VARIABLES, Server
 from genlit.logging import history
 
 OFFLINE = ("unshare", "--user", "--map-root-user", "--net")
@@ -34,8 +32,7 @@ def wandb_down(folder: Path) -> str:
 
 def weights_unreachable(folder: Path) -> str:
     """Measures by FID's own network where there is neither its file nor a network."""
-    if not shutil.which("unshare") or subprocess.run([*OFFLINE, "true"], capture_output=True).returncode:
-        raise NotShown("this machine gives no user namespaces to be offline in")
+    needs_namespaces(*OFFLINE)
     images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
     np.savez(folder / "images.npz", images=images)
     file = f"{folder}/images.npz"

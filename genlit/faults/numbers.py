@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from genlit.engine import checkpoint
-from genlit.faults.base import NotShown, hold
-from genlit.faults.struck import MODEL, Strike
-from genlit.faults.training import TINY, Training
+from genlit.faults.harness.base import NotShown, hold
+from genlit.faults.harness.struck import MODEL, Strike
+from genlit.faults.harness.training import TINY, Training
 
 WORDS = ("dcgan", *TINY, *MODEL, "--run.checkpoint_every=1", "--trainer.max_steps=9")
 

@@ -4,9 +4,9 @@ import signal
 import time
 from pathlib import Path
 
-from genlit.faults.base import Broken, hold
-from genlit.faults.struck import DATA, MODEL, Strike
-from genlit.faults.training import GONE, TINY, Training
+from genlit.faults.harness.base import Broken, hold
+from genlit.faults.harness.struck import DATA, MODEL, Strike
+from genlit.faults.harness.training import GONE, TINY, Training
 
 PATIENCE = 180  # seconds that processes wait for one another, also at the start, in place of half an hour
 BATCHES = 6  # that a worker has read when it is struck
@@ -69,9 +69,10 @@ def _struck(folder: Path, deed: str) -> str:
     training.start(environment=Strike(deed, 5, rank=1).environment)
     training.saves_beyond(4)
     start = time.monotonic()
-    code = training.code(within=PATIENCE + 90)
+    code = training.code(within=PATIENCE + 90 if deed == "hang" else PATIENCE / 3)
     hold(code != 0, "exit code 0")
     took = time.monotonic() - start
+    hold(deed != "hang" or took >= PATIENCE / 2, f"it ended after {took:.0f} s, before its patience did")
     if not training.gone():
         training.send(signal.SIGKILL)
         raise Broken(f"one of its processes still ran {GONE} s after the first had ended")

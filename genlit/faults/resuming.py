@@ -8,9 +8,9 @@ from pathlib import Path
 
 from genlit import config
 from genlit.data.vision import Vision
-from genlit.faults.base import Broken, hold
-from genlit.faults.compare import same
-from genlit.faults.training import QUIET, Training
+from genlit.faults.harness.base import Broken, hold
+from genlit.faults.harness.compare import same
+from genlit.faults.harness.training import QUIET, Training
 
 STEPS = 40
 FLAGS = [

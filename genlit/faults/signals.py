@@ -4,10 +4,10 @@ import signal
 from functools import partial
 from pathlib import Path
 
-from genlit.faults.base import NotShown, hold
-from genlit.faults.compare import same
-from genlit.faults.struck import MODEL, Strike
-from genlit.faults.training import TINY, Training
+from genlit.faults.harness.base import NotShown, hold
+from genlit.faults.harness.compare import same
+from genlit.faults.harness.struck import MODEL, Strike
+from genlit.faults.harness.training import TINY, Training
 
 STEPS = 80
 WORDS = ("dcgan", *TINY, *MODEL, "--model.ema=200", "--trainer.val_check_interval=10")

@@ -1,4 +1,4 @@
-"""Half an hour of random faults over every family of models, and a long stretch of none that must not grow."""
+"""Random faults over many families of models, one after the other, and a long stretch of none that must not grow."""
 
 import os
 import random
@@ -9,10 +9,10 @@ from itertools import cycle
 from pathlib import Path
 
 from genlit.engine import checkpoint
-from genlit.faults.base import hold
-from genlit.faults.compare import same
+from genlit.faults.harness.base import hold
+from genlit.faults.harness.compare import same
+from genlit.faults.harness.training import TINY, Training
 from genlit.faults.resuming import STEPS, training
-from genlit.faults.training import TIMEOUT, TINY, Training
 
 FAMILIES = ("dcgan", "vae", "cyclegan", "made", "pixelcnn", "aae", "progressivegan", "vqvae", "stargan", "text2image")
 GROWTH = 0.05  # of the memory, that the second half of a stretch may add: noise of the allocator
@@ -44,13 +44,14 @@ def _struck(folder: Path, name: str, reference: Training) -> list[str]:
     """Strikes one training until it has ended; gives what struck it."""
     struck, faults = training(folder, name, 2), []
     while struck.saved < STEPS:
-        before = struck.saved
+        before, codes = struck.saved, ()
         struck.start()
         if struck.saves_beyond(before):
             faults.append(random.choice(list(FAULTS)))
             time.sleep(random.uniform(0, 1))
-            FAULTS[faults[-1]](struck)
-        struck.code(within=TIMEOUT)
+            strike, codes = FAULTS[faults[-1]]
+            strike(struck)
+        struck.ends(0, *codes)  # 0 where it had ended by itself
         struck.send(signal.SIGKILL)
     same(reference.run, struck.run, STEPS)
     return faults
@@ -71,10 +72,13 @@ def _flip(struck: Training) -> None:
         listed[0].write_bytes(data)
 
 
-FAULTS: dict[str, Callable[[Training], None]] = {
-    "one killed": _kill_one, "all killed": lambda struck: struck.kill(), "a bit flipped": _flip,
-    "SIGTERM": lambda struck: struck.send(signal.SIGTERM),
-}  # fmt: skip
+KILLED = -signal.SIGKILL  # where one process ends before the other, Lightning may kill that
+FAULTS: dict[str, tuple[Callable[[Training], None], tuple[int, ...]]] = {  # what strikes, and what it may end with
+    "one killed": (_kill_one, (1, KILLED)),
+    "all killed": (Training.kill, (KILLED,)),
+    "a bit flipped": (_flip, (KILLED,)),
+    "SIGTERM": (lambda struck: struck.send(signal.SIGTERM), (128 + signal.SIGTERM, -signal.SIGTERM, KILLED)),
+}
 
 
 def _stretch(folder: Path, seconds: float) -> str:

@@ -1,14 +1,13 @@
 """Disks that are full or refuse to be written, and checkpoints that are damaged."""
 
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from genlit.engine import checkpoint
-from genlit.faults.base import NotShown, hold
-from genlit.faults.compare import same
-from genlit.faults.training import TINY, Training
+from genlit.faults.harness.base import hold, needs_namespaces
+from genlit.faults.harness.compare import same
+from genlit.faults.harness.training import TINY, Training
 
 WORDS = ("dcgan", *TINY, "--run.checkpoint_every=1", "--run.keep=50")
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
@@ -41,8 +40,7 @@ def readonly(folder: Path) -> str:
 
 
 def _on_a_small_disk(folder: Path, size: str, how: str) -> Training:
-    if not shutil.which("unshare") or subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode:
-        raise NotShown("this machine gives no user namespaces to mount a small disk in")
+    needs_namespaces(*NAMESPACE)
     disk, kept = folder / "disk", folder / "kept"
     disk.mkdir()
     kept.mkdir()

@@ -13,7 +13,7 @@ from genlit.faults import (
     soaking,
     storage,
 )
-from genlit.faults.base import Fault
+from genlit.faults.harness.base import Fault
 from genlit.faults.hostile import HOSTILE
 
 FAULTS = (
@@ -50,7 +50,8 @@ FAULTS = (
     ),
     Fault(
         "resume",
-        "However often it is interrupted, a run of any experiment ends bit for bit where an uninterrupted one does.",
+        "Interrupted by SIGKILL and by SIGTERM, a run of any experiment whose data ship ends bit for bit where an "
+        "uninterrupted one does.",
         resuming.resume,
         long=True,
         options=("experiment",),
@@ -120,8 +121,8 @@ FAULTS = (
     ),
     Fault(
         "soak",
-        "Struck again and again for half an hour, runs of every family end as if nothing had happened; memory and open "
-        "files do not grow.",
+        "Struck again and again for 24 minutes, runs of ten families end as if nothing had happened; the memory and "
+        "the open files of one that is left alone for 6 do not grow.",
         soaking.soak,
         long=True,
         options=("minutes",),

@@ -19,12 +19,12 @@ from torch import Tensor
 from genlit.capabilities import Samples, Translates
 from genlit.data import Source, npz
 from genlit.data.folder import pictures
-from genlit.data.images import opened as opened_picture
 from genlit.data.images import pixels, read
 from genlit.engine.processes import rank, world_size
 from genlit.errors import GenlitError
 from genlit.families.sampling import BLOCK
 from genlit.metrics.images import fingerprint, to_float, to_uint8
+from genlit.pictures import opened as opened_picture
 
 Block = tuple[Tensor, Tensor]  # uint8 images (B, C, H, W) and their positions (B,)
 

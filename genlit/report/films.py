@@ -9,9 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from genlit.errors import GenlitError
+from genlit.pictures import opened
 from genlit.report.gather import Run
 
 STEPS = 48  # of a film at most
@@ -94,15 +92,13 @@ def webp(path: Path) -> str:
     Raises:
         GenlitError: it is not a picture.
     """
-    return _webp(path, path.stat().st_mtime_ns)
+    return _webp(path, path.stat().st_mtime_ns if path.is_file() else 0)
 
 
 @lru_cache(maxsize=512)  # a training refreshes its page with few new pictures
 def _webp(path: Path, written: int) -> str:
-    try:
-        picture = Image.open(path).convert("RGB")
-    except OSError as error:
-        raise GenlitError(f"{path} is not a picture ({error}); remove it") from error
+    with opened(path) as image:
+        picture = image.convert("RGB")
     picture.thumbnail((WIDE, WIDE))
     buffer = io.BytesIO()
     picture.save(buffer, format="WEBP", quality=QUALITY, method=EFFORT)

@@ -9,10 +9,10 @@ from typing import Any
 from rich.console import Console
 
 from genlit.errors import GenlitError
-from genlit.faults.base import Broken, Fault, NotShown
-from genlit.faults.results import Result, keep, result
+from genlit.faults.harness.base import Broken, Fault, NotShown
+from genlit.faults.harness.results import Result, keep, result
+from genlit.faults.harness.training import end_all
 from genlit.faults.table import FAULTS, chosen
-from genlit.faults.training import end_all
 
 COLOURS = {"ok": "green", "failed": "red", "not shown": "yellow"}
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from genlit.data import images
+from genlit import pictures
 from genlit.data.images import MODES, pixels, read
 from genlit.errors import GenlitError
 
@@ -116,7 +116,7 @@ def test_of_an_animation_the_first_frame_is_shown(path, data, kind, frames):
 @pytest.fixture
 def small(monkeypatch):
     """A limit that a damaged header reaches before it costs seconds."""
-    monkeypatch.setattr(images, "MAX_PIXELS", 10_000)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 10_000)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of what it goes on without

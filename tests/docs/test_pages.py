@@ -9,7 +9,7 @@ long or needs what is not here is shortened, and nothing else:
 - of several seeds there is the first;
 - the network that features come from learns for a moment (`hasty_lenet`);
 - sbatch, srun and torchrun are scripts: what is submitted is kept, and what they start prints its configuration;
-- W&B is the server in genlit/faults/wandb_server.py.
+- W&B is the server in genlit/faults/harness/wandb_server.py.
 
 Where a page says "press Ctrl-C", it is pressed. The photographs are made here.
 """

@@ -6,7 +6,8 @@ import pytest
 
 from genlit.cli import verbs
 from genlit.errors import GenlitError
-from genlit.faults import Broken, Fault, NotShown, results, table
+from genlit.faults import Broken, Fault, NotShown, table
+from genlit.faults.harness import results
 from genlit.verbs import faults as verb
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -21,6 +22,7 @@ def test_a_quick_fault_meets_its_promise(fault):
 def test_the_page_is_that_of_the_table_and_the_results():
     found = results.read(DOCS)
     assert (DOCS / results.PAGE).read_text(encoding="utf-8") == results.page(table.FAULTS, found), "run `make faults`"
+    assert set(found) == {fault.name for fault in table.FAULTS}
     assert not [name for name, one in found.items() if one.outcome == "failed"]
 
 

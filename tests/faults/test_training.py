@@ -8,11 +8,11 @@ import torch
 from genlit.engine import checkpoint
 from genlit.engine.checkpoint import SafeIO
 from genlit.faults import Broken
-from genlit.faults.compare import same
+from genlit.faults.harness.compare import same
+from genlit.faults.harness.struck import MODEL, Strike
+from genlit.faults.harness.training import TINY, Training
 from genlit.faults.kills import kill9
 from genlit.faults.resuming import shipped
-from genlit.faults.struck import MODEL, Strike
-from genlit.faults.training import TINY, Training
 
 
 @pytest.fixture(scope="module")

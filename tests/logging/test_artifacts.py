@@ -13,7 +13,7 @@ import genlit
 from genlit.cli import verbs
 from genlit.engine import checkpoint
 from genlit.errors import GenlitError
-from genlit.faults.wandb_server import ENTITY
+from genlit.faults.harness.wandb_server import ENTITY
 from genlit.logging import artifacts
 from genlit.logging.artifacts import fetched
 from genlit.logging.wandb import dashboard

@@ -15,7 +15,7 @@ from wandb.wandb_agent import Agent
 
 from genlit.cli import verbs
 from genlit.engine.preempt import Preempted
-from genlit.faults.wandb_server import ENTITY
+from genlit.faults.harness.wandb_server import ENTITY
 from genlit.logging import history
 from genlit.logging.wandb import SETTINGS
 

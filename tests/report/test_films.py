@@ -72,5 +72,5 @@ def test_a_picture_that_is_drawn_anew_is_read_anew(tmp_path):
 
 def test_what_is_no_picture_is_named(tmp_path):
     (tmp_path / "it-00000000.png").write_text("no")
-    with pytest.raises(GenlitError, match=r"it-00000000\.png is not a picture"):
+    with pytest.raises(GenlitError, match=r"it-00000000\.png cannot be read as an image"):
         films.webp(tmp_path / "it-00000000.png")

@@ -5,7 +5,7 @@ import pytest
 
 from genlit.cli import verbs
 from genlit.errors import GenlitError
-from genlit.faults.wandb_server import ENTITY
+from genlit.faults.harness.wandb_server import ENTITY
 from genlit.logging.workspace import FIDELITY, THROUGHPUT
 
 

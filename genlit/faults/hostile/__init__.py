@@ -1,14 +1,14 @@
 """Hostile input: files, names and servers that would run code, read secrets or write elsewhere."""
 
-from genlit.faults.base import Fault
+from genlit.faults.harness.base import Fault
 from genlit.faults.hostile import archives, checkpoints, configs, downloads, names, secrets
 
 HOSTILE = (
     Fault(
         "hostile-checkpoint",
-        "A checkpoint or exported model with code in it is refused by every verb, by Python and by an address; it does "
-        "not run.",
-        checkpoints.checkpoints,
+        "A checkpoint or exported model with code in it is refused by every verb that loads one, by Python and by an "
+        "address; it does not run.",
+        checkpoints.resumed,
         quick=True,
     ),
     Fault(
@@ -24,15 +24,15 @@ HOSTILE = (
     ),
     Fault(
         "hostile-configuration",
-        "No file and no flag imports, runs or reads anything that the command line does not trust by name; each is "
-        "refused in a sentence.",
+        "No file and no flag imports or runs anything that the command line does not trust by name, or reads the "
+        "environment; each is refused in a sentence.",
         configs.configurations,
         quick=True,
     ),
     Fault(
         "names",
         "Whatever an experiment is called, its runs lie below the root.",
-        names.names,
+        names.named,
     ),
     Fault(
         "secrets",
@@ -45,13 +45,13 @@ HOSTILE = (
         "archives",
         "An archive of images with code in it, blown up or cut off is refused before it is unpacked; its names lead "
         "nowhere.",
-        archives.archives,
+        archives.arrays,
         quick=True,
     ),
     Fault(
         "hostile-images",
         "What is no picture in a folder of pictures is refused by name: links, pipes, devices, giants, programs.",
-        archives.images,
+        archives.pictures,
         quick=True,
     ),
     Fault(

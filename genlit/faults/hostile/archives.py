@@ -5,29 +5,34 @@ import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from warnings import catch_warnings
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 from PIL import Image
 
-from genlit.faults.base import hold
+from genlit.data import npz
+from genlit.faults.harness.base import hold
+from genlit.faults.harness.training import TINY, Command, Training
 from genlit.faults.hostile.checkpoints import Payload
 from genlit.faults.hostile.command import refused
-from genlit.faults.training import TINY, Training
 
-GIANT = 256 << 20  # bytes
+GIANT = npz.SMALL + 1  # bytes
 WAIT = 60  # seconds that a refusal may take
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n%%EndComments\n"
 
 
-def archives(folder: Path) -> str:
+def arrays(folder: Path) -> str:
     """Of `.npz` files, which are zip archives, in training and in measuring."""
     marker, good = folder / "ran", np.random.default_rng(0).integers(256, size=(40, 16, 16), dtype=np.uint8)
     np.savez(folder / "good.npz", images=good)
+    small, bomb, blown = _npy((1,)) + bytes(1), _npy((GIANT,)) + bytes(GIANT), f"would become {GIANT + 128}"
     hostile = {
         "pickled": (_pickled(marker), "Object arrays cannot be loaded"),
-        "bomb": (_deflated(_npy((GIANT,)), bytes(GIANT)), f"would become {GIANT + 128}"),
-        "liar": (_deflated(_npy((10**15,)), bytes(100)), "cannot be read"),
+        "bomb": (_zipped(("images.npy", bomb), ("train_images.npy", bomb)), blown),
+        "twice": (_zipped(("train_images.npy", small), ("train_images.npy", bomb)), blown),
+        "bare name": (_zipped(("train_images.npy", small), ("train_images", bomb)), blown),
+        "liar": (_zipped(("train_images.npy", _npy((10**15,)) + bytes(100))), "cannot be read"),
         "cut": (_npz(good)[:500], "cannot be read"),
     }
     for name, (content, said) in hostile.items():
@@ -35,7 +40,7 @@ def archives(folder: Path) -> str:
         path.write_bytes(content)
         refused(folder, *_training(folder, path).words, says=said)
     sets = ["--images", folder / "bomb.npz", "--against", folder / "good.npz"]
-    refused(folder, "eval", *sets, says=hostile["bomb"][1])
+    refused(folder, "eval", *sets, says=blown)
     hold(not marker.exists(), "the pickled code ran")
     np.load(folder / "pickled.npz", allow_pickle=True)["images"]
     hold(marker.exists(), "the pickled code does not run where it may")
@@ -48,10 +53,11 @@ def archives(folder: Path) -> str:
     return f"{', '.join(hostile)} were refused; a member called ../.. was written nowhere"
 
 
-def images(folder: Path) -> str:
-    """Of folders of pictures with one that is none among them."""
+def pictures(folder: Path) -> str:
+    """Of folders of pictures with one that is none among them, and of run folders whose page is drawn."""
     private = folder / "private.txt"
     private.write_text("canary-4711")
+    drawn = _drawn(folder / "drawn")
     for name, (make, said) in _pictures(private).items():
         place = folder / name
         place.mkdir()
@@ -61,7 +67,17 @@ def images(folder: Path) -> str:
         training = Training(folder, "dcgan", *TINY, *words, environment={"GENLIT_DATA": str(folder / "data")})
         training.start().ends(2, within=WAIT).says("zzz.png cannot be read as an image", said)
         hold("canary" not in training.said, f"what a link leads to was shown: {training.tail}")
-    return f"refused by name, at once: {', '.join(_pictures(private))}"
+        drawn.unlink()
+        make(drawn)
+        page = Command(folder, "report", str(drawn.parents[2])).start()
+        page.ends(2, within=WAIT).says(f"{drawn.name} cannot be read as an image", said)
+    return f"refused by name, at once, by train and report: {', '.join(_pictures(private))}"
+
+
+def _drawn(folder: Path) -> Path:
+    """A picture of a real run."""
+    run = Training(folder, "dcgan", *TINY, "--trainer.max_steps=1", "--run.pictures_every=1").start().ends(0).run
+    return next(run.glob("pictures/*/*.png"))
 
 
 def _pictures(private: Path) -> dict[str, tuple[Callable[[Path], object], str]]:
@@ -86,11 +102,11 @@ def _npy(shape: tuple[int, ...]) -> bytes:
     return header.getvalue()
 
 
-def _deflated(*parts: bytes) -> bytes:
+def _zipped(*members: tuple[str, bytes]) -> bytes:
     content = io.BytesIO()
-    with ZipFile(content, "w", ZIP_DEFLATED) as archive:
-        for name in ("images.npy", "train_images.npy"):
-            archive.writestr(name, b"".join(parts))
+    with ZipFile(content, "w", ZIP_DEFLATED) as archive, catch_warnings(action="ignore"):  # of a name that comes twice
+        for name, data in members:
+            archive.writestr(name, data)
     return content.getvalue()
 
 

@@ -11,13 +11,15 @@ import genlit
 from genlit import config
 from genlit.engine import checkpoint
 from genlit.engine.checkpoint import SafeIO
-from genlit.errors import GenlitError
-from genlit.faults.base import Broken, hold
+from genlit.faults.harness.base import hold, refusal
+from genlit.faults.harness.training import TINY, Command, Training
 from genlit.faults.hostile.command import importable, refused, served
-from genlit.faults.training import TINY, Command, Training
 
 NOT_CODE = "tensors and plain containers"
-VERBS = [["sample"], ["eval"], ["export"], ["features"], ["complete"], ["score", "--images", "test"]]
+VERBS = [
+    ["sample"], ["eval"], ["export"], ["features"], ["complete"], ["score", "--images", "test"],
+    ["translate", "--images", ".", "--to", "b"], ["puzzle"], ["demo"],
+]  # fmt: skip
 PATHLIKE = """
 from pathlib import Path
 from genlit.models import DCGAN
@@ -38,7 +40,7 @@ class Payload:
         return Path.touch, (self.marker,)
 
 
-def checkpoints(folder: Path) -> str:
+def resumed(folder: Path) -> str:
     """Of a real run, its newest checkpoint replaced, with a note that vouches for it."""
     marker, training = folder / "ran", Training(folder / "training", "dcgan", *TINY, "--trainer.max_steps=1")
     run = training.start().ends(0).run
@@ -50,7 +52,7 @@ def checkpoints(folder: Path) -> str:
     for verb, *words in VERBS:
         refused(folder / "verb", verb, run, *words, says=NOT_CODE)
     refused(folder / "verb", "sample", path, says=NOT_CODE)
-    _refuse(run)
+    refusal(lambda: genlit.load(run), NOT_CODE)
     refused(folder / "verb", *training.words, "--resume", "--trainer.max_steps=2", says=NOT_CODE)
     refused(folder / "verb", *training.words, f"--resume={run}", "--trainer.max_steps=2", says=NOT_CODE)
     _exported(folder / "exported", marker)
@@ -114,20 +116,12 @@ def _by_address(folder: Path, path: Path, training: Training) -> None:
         refused(folder / "verb", "sample", place, says="is an address")
         refused(folder / "verb", "eval", place, says="is an address")
         refused(folder / "verb", *training.words, f"--resume={place}", says="There is no run")
-        _refuse(place)
+        refusal(lambda: genlit.load(place), "is an address")
     hold(not asked, f"it was fetched: {asked}")
 
 
 def _vouch(path: Path) -> None:
     path.with_name(f"{path.name}.sha256").write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n")
-
-
-def _refuse(way: Path | str) -> None:
-    try:
-        genlit.load(str(way))
-    except GenlitError:
-        return
-    raise Broken(f"genlit.load took {way}")
 
 
 def _refuse_blunt(path: Path, marker: Path) -> None:

@@ -8,8 +8,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-from genlit.faults.base import hold
-from genlit.faults.training import Command
+from genlit.faults.harness.base import hold
+from genlit.faults.harness.training import Command
 
 
 def refused(folder: Path, *words: str | Path, says: str = "", environment: dict[str, str] | None = None) -> str:

@@ -3,9 +3,9 @@
 from itertools import pairwise
 from pathlib import Path
 
-from genlit.faults.base import hold
+from genlit.faults.harness.base import hold
+from genlit.faults.harness.training import Command
 from genlit.faults.hostile.command import importable, refused
-from genlit.faults.training import Command
 
 EVIL = """
 from pathlib import Path

@@ -4,12 +4,12 @@ import hashlib
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from genlit.errors import GenlitError
-from genlit.faults.base import Broken, hold
+from genlit.faults.harness.base import hold, refusal
 from genlit.faults.hostile.command import served
 from genlit.metrics.extractors.weights import cached, obtain
 
@@ -25,20 +25,11 @@ def downloads(folder: Path) -> str:
         hold(obtain("good.pth", f"{address}/good.pth", digest).read_bytes() == good, "other bytes were kept")
         for name, content in {"flipped.pth": flipped, "cut.pth": good[:-1]}.items():
             (published / name).write_bytes(content)
-            _refuse(name, address, digest)
-        _refuse("missing.pth", address, digest)
+            refusal(partial(obtain, name, f"{address}/{name}", digest), "could not be fetched")
+        refusal(partial(obtain, "missing.pth", f"{address}/missing.pth", digest), "could not be fetched")
         left = sorted(path.name for path in cached("good.pth").parent.iterdir())
     hold(left == ["good.pth"], f"the cache holds {left}")
     return "a flipped byte, a cut file and a missing one were refused, and nothing of them was kept"
-
-
-def _refuse(name: str, address: str, digest: str) -> None:
-    try:
-        obtain(name, f"{address}/{name}", digest)
-    except GenlitError as error:
-        hold("could not be fetched" in str(error), f"{name}: {error}")
-    else:
-        raise Broken(f"{name} was taken")
 
 
 @contextmanager

@@ -3,16 +3,16 @@
 import re
 from pathlib import Path
 
-from genlit.faults.base import hold
+from genlit.faults.harness.base import hold
+from genlit.faults.harness.training import TINY, Training
 from genlit.faults.hostile.command import refused
-from genlit.faults.training import TINY, Training
 
 NAMES = ["..a", "a\nb", "-rf ~", "x" * 240, "$(touch RAN)", "\u202egnp.a"]
 NOTHING = ["...", "ä"]  # of which no name is left
 SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}")
 
 
-def names(folder: Path) -> str:
+def named(folder: Path) -> str:
     """Trainings of experiments in files of such names, beside one that shows what else was written."""
     place = folder / "files"
     place.mkdir()
@@ -26,6 +26,7 @@ def names(folder: Path) -> str:
         hold(len(there := list(training.runs.glob("*/001/config.yaml"))) == number + 1, f"{name!r} made {there}")
     made = [path.name for path in training.runs.iterdir()]
     hold(all(SAFE.fullmatch(name) for name in made), f"folders of odd names were made: {made}")
+    hold(not Path("RAN").exists(), "a name was run as a command")
     _linked(folder, training)
     left = {path.name for path in folder.iterdir()} - {"files", "runs", "elsewhere", "output.txt"}
     hold(not left, f"something was written outside of the runs: {left}")

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZipFile, is_zipfile
 
-from genlit.faults.base import hold
+from genlit.faults.harness.base import hold
+from genlit.faults.harness.training import TINY, Command, Training
 from genlit.faults.hostile.command import importable, refused
-from genlit.faults.training import TINY, Command, Training
 
 TOKENISED = """
 from genlit.data import Digits
@@ -26,8 +26,8 @@ def planted(folder: Path) -> str:
     visible = f"visible-{secrets.token_hex(8)}"
     (folder / "tokenised.py").write_text(TOKENISED)
     with importable(folder):
-        for words in _refused(folder, canaries):
-            refused(folder, "train", *words, environment=environment)
+        for words, said in _refused(folder, canaries):
+            refused(folder, "train", *words, says=said, environment=environment)
     (folder / "mine.yaml").unlink()  # what the user wrote
     training = Training(folder, "dcgan", *TINY, *RUN, f"--run.tags=[{visible}]", environment=environment)
     run = training.start().ends(0).run
@@ -52,17 +52,27 @@ def _refuse_blind(left: dict[Path, bytes], seen: list[Path]) -> None:
     hold({".wandb", ".yaml", ".html"} <= within, f"a tag was found in {sorted(within)} alone")
 
 
-def _refused(folder: Path, canaries: dict[str, str]) -> Iterator[list[str | Path]]:
-    """Configurations that hold a secret, by an interpolation, as a value, and as a flag."""
+def _refused(folder: Path, canaries: dict[str, str]) -> Iterator[tuple[list[str | Path], str]]:
+    """Configurations that hold a secret, by an interpolation, as a value, and as a flag; and what is said of each."""
     own, file = ["--trust=tokenised", "--data.name=Tokenised"], folder / "mine.yaml"
     root = f"--trainer.default_root_dir={folder / 'runs'}"
-    for line in ("run: {project: '${oc.env:WANDB_API_KEY}'}", f"data: {{token: {canaries['value']}}}"):
+    lines = {
+        "run: {project: '${oc.env:WANDB_API_KEY}'}": "Unsupported interpolation type oc.env",
+        f"data: {{token: {canaries['value']}}}": "data.token looks like a secret",
+    }
+    for line, said in lines.items():
         file.write_text(f"based_on: [dcgan]\n{line}\n")
-        yield [file, *own, root]
+        yield [file, *own, root], said
     flag = canaries["flag"]
-    for word in (f"--data.token={flag}", f"--data.api_key={flag}", f"--run.tags=[hf_token={flag}]"):
-        yield ["dcgan", *own, word, root]
-    yield ["dcgan", "--data.name=Folder", f"--data.path=https://me:{flag}@localhost/photos", root]
+    words = {
+        f"--data.token={flag}": "data.token looks like a secret",
+        f"--data.api_key={flag}": "unrecognized",
+        f"--run.tags=[hf_token={flag}]": "run.tags looks like a secret",
+    }
+    for word, said in words.items():
+        yield ["dcgan", *own, word, root], said
+    address = f"--data.path=https://me:{flag}@localhost/photos"
+    yield ["dcgan", "--data.name=Folder", address, root], "data.path looks like a secret"
 
 
 def _opened(path: Path) -> Iterator[tuple[Path, bytes]]:

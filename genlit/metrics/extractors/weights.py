@@ -1,6 +1,5 @@
 """Files of weights: read without running code, found in torch's cache or fetched into it."""
 
-import os
 from pathlib import Path
 
 import torch
@@ -8,8 +7,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from genlit.errors import GenlitError
-
-_FORCE_UNSAFE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+from genlit.files import refuse_unsafe
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -23,8 +21,7 @@ def read(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise GenlitError(f"the file of weights {path} does not exist: check --weights.")
-    if os.environ.get(_FORCE_UNSAFE):
-        raise GenlitError(f"{_FORCE_UNSAFE} is set, so loading {path} could run code hidden in it; unset the variable.")
+    refuse_unsafe(path)
     try:
         plain = path.suffix == ".safetensors"
         state = load_file(path) if plain else torch.load(path, map_location="cpu", weights_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from genlit.engine import checkpoint
-from genlit.faults.base import Broken
+from genlit.faults.harness.base import Broken
 from genlit.logging import history
 
 COMPARED = ("global_step", "hyper_parameters", "state_dict", "optimizer_states", "processes")

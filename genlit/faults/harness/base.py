@@ -1,5 +1,7 @@
 """What a fault is, and the two ways in which showing one ends other than well."""
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,7 +23,7 @@ class Fault(NamedTuple):
         name: what `genlit faults` knows it by.
         promise: what genlit does, in one sentence.
         show: makes it happen in an empty folder and gives what was seen, in one sentence; raises Broken or NotShown.
-        quick: whether it takes a few seconds, and `make test` shows it.
+        quick: whether it takes at most half a minute, and `make test` shows it.
         long: whether it takes so long that `all` leaves it out.
         options: those of `genlit faults` that `show` takes by name.
     """
@@ -46,6 +48,19 @@ def hold(kept: bool, otherwise: str) -> None:
     """
     if not kept:
         raise Broken(otherwise)
+
+
+def needs_namespaces(*command: str) -> None:
+    """Says that a fault cannot be shown, where this machine refuses the namespaces that a command makes.
+
+    Args:
+        command: `unshare`, and of what.
+
+    Raises:
+        NotShown: it does.
+    """
+    if not shutil.which(command[0]) or subprocess.run([*command, "true"], capture_output=True).returncode:
+        raise NotShown(f"this machine gives no user namespaces: `{' '.join(command)}` fails")
 
 
 def refusal(call: Callable[[], object], part: str) -> str:

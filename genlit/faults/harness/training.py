@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from genlit.engine import checkpoint
-from genlit.faults.base import Broken
+from genlit.faults.harness.base import Broken
 from genlit.logging import history
 
 TIMEOUT = 600  # seconds that a process may take for what is expected of it, on the busiest machine
 GONE = 10  # seconds that its other processes may outlive the first
-LOADED = ["genlit.cli", "genlit.verbs.train", "genlit.faults.struck"]  # once, for all trainings
+LOADED = ["genlit.cli", "genlit.verbs.train", "genlit.faults.harness.struck"]  # once, for all trainings
 FOREIGN = (
     "WANDB_", "SLURM_", "TORCHELASTIC_", "RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_", "GENLIT_RUN",
 )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from genlit.errors import GenlitError
-from genlit.faults.base import Fault
+from genlit.faults.harness.base import Fault
 from genlit.files import write
 
 FOLDER = Path("docs")  # in a checkout; elsewhere nothing is kept
@@ -20,7 +20,7 @@ COLUMNS = ("shown by", "what genlit does", "last shown", "what was seen")
 ABOUT = """# What genlit does when things go wrong
 
 Each row is a fault that a command makes happen in a real training, and what genlit then promises. `make faults` shows
-all of them that a machine can, in a quarter of an hour, and writes this page; rows marked * take longer, and are shown
+all of them that a machine can, in {minutes} minutes, and writes this page; rows marked * take longer, and are shown
 when they are named.
 """
 
@@ -82,8 +82,16 @@ def keep(faults: Iterable[Fault], new: dict[str, Result], folder: Path = FOLDER)
 
 def page(faults: Iterable[Fault], found: dict[str, Result]) -> str:
     """The page of all faults, with what was last seen of each."""
+    faults = list(faults)
     lines = [COLUMNS, ("---",) * len(COLUMNS), *(_row(fault, found.get(fault.name)) for fault in faults)]
-    return ABOUT + "\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    about = ABOUT.format(minutes=_minutes([fault for fault in faults if not fault.long], found))
+    return about + "\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _minutes(faults: Iterable[Fault], found: dict[str, Result]) -> int:
+    """What faults last took together, rounded up to five minutes."""
+    seconds = sum(found[fault.name].seconds for fault in faults if fault.name in found)
+    return 5 * (int(seconds) // 300 + 1)
 
 
 def _row(fault: Fault, found: Result | None) -> tuple[str, ...]:

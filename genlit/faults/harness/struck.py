@@ -1,4 +1,4 @@
-"""A model and a source to which something happens at an iteration; offered by `--trust genlit.faults.struck`.
+"""A model and a source to which something happens at an iteration; offered by `--trust genlit.faults.harness.struck`.
 
 What happens is said by a variable of the environment, not by the configuration: the same run goes on without it.
 """
@@ -17,8 +17,8 @@ from genlit.model import Batch, Turn
 from genlit.models import DCGAN
 
 VARIABLE = "GENLIT_STRIKE"
-MODEL = ("--trust=genlit.faults.struck", "--model.name=Struck")
-DATA = ("--trust=genlit.faults.struck", "--data.name=StruckDigits")
+MODEL = ("--trust=genlit.faults.harness.struck", "--model.name=Struck")
+DATA = ("--trust=genlit.faults.harness.struck", "--data.name=StruckDigits")
 
 
 class Strike(NamedTuple):
