@@ -57,6 +57,8 @@ def array(data, *shape, dtype=np.uint8):
 def test_every_mode_of_every_format_has_the_channels_asked_for(path, data, kind, sides, channels):
     name, mode = kind
     picture = Image.new(mode, sides)
+    if mode == "P":
+        picture.putpalette(bytes(range(256)) * 3)  # Pillow writes a BMP without one, and cannot read it
     picture.frombytes(array(data, len(picture.tobytes())).tobytes())
     path.write_bytes(encoded(picture, name))
     shown = pixels(read(path, channels))

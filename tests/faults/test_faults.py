@@ -22,7 +22,7 @@ def test_a_quick_fault_meets_its_promise(fault):
 def test_the_page_is_that_of_the_table_and_the_results():
     found = results.read(DOCS)
     assert (DOCS / results.PAGE).read_text(encoding="utf-8") == results.page(table.FAULTS, found), "run `make faults`"
-    assert set(found) == {fault.name for fault in table.FAULTS}
+    assert {fault.name for fault in table.FAULTS if not fault.long} <= set(found), "run `make faults`"
     assert not [name for name, one in found.items() if one.outcome == "failed"]
 
 
