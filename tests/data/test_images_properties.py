@@ -26,9 +26,9 @@ UPRIGHT = {  # by EXIF's orientation: what a viewer makes of the rows and column
     7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
     8: np.rot90,
 }
-KEPT = [  # formats, and the modes that they keep
+KEPT = [  # formats, and the modes that they keep; Pillow cannot read its own TIFF files of YCbCr
     *(("PNG", mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")),
-    *(("TIFF", mode) for mode in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I;16")),
+    *(("TIFF", mode) for mode in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "LAB", "I;16")),
     *(("WEBP", mode) for mode in ("RGB", "RGBA")),
     *(("JPEG", mode) for mode in ("L", "RGB", "CMYK", "YCbCr")),
     *(("GIF", mode) for mode in ("L", "P")),
