@@ -135,6 +135,9 @@ def test_codes_that_can_be_varied_stand_beside_each_other(fit, model):
             shades = torch.arange(4.0).view(1, 4, 1, 1, 1) / 2 - 1
             return shades.expand(rows, 4, 1, 8, 8)
 
+        def span(self, code, steps):
+            return range(4)
+
     (pictures, _), *_ = fit(Pictures(every=20, count=16), model=Labelled()).logger.shown
     assert shades(pictures["traverse-label"], 4, 2) == [[0, 64, 128, 191]] * 2
 

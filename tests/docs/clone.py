@@ -23,6 +23,7 @@ from genlit import cli
 from genlit.logging.history import History
 
 ROOT = Path(__file__).parents[2]
+OF_MAKE = ("ARGS", "EXP", "RUN", "RUNS", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS")  # of the make that runs the tests
 CLIENT = """#!{python} -S
 import json, os, socket, sys
 words = {words} + sys.argv[1:]
@@ -74,7 +75,11 @@ class Clone(socketserver.UnixStreamServer):
         log = self.folder.parent / "output"
         with log.open("w") as output, _pressed_after_a_record() if interrupted else chdir(self.folder):
             process = subprocess.Popen(
-                ["bash", "-euo", "pipefail", "-c", block], cwd=self.folder, stdout=output, stderr=subprocess.STDOUT
+                ["bash", "-euo", "pipefail", "-c", block],
+                cwd=self.folder,
+                env={name: value for name, value in os.environ.items() if name not in OF_MAKE},
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
             while process.poll() is None:
                 self.handle_request()

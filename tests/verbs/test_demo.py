@@ -25,6 +25,11 @@ from genlit.verbs.trained import images_of, trained
 from tests.verbs.conftest import command
 
 
+def heeds_interrupts():
+    """As in a terminal, also where the tests run in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def silent():
     """No page tells anybody of itself, and gradio's files go with the test's."""
@@ -122,7 +127,7 @@ def test_the_verb_serves_this_machine_alone_until_it_is_interrupted(trained_run,
     port = free_port()
     words = [sys.executable, "-m", "genlit", "demo", str(trained_run("game")), f"--port={port}"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, preexec_fn=heeds_interrupts)  # noqa: PLW1509 (it takes no lock)
     try:
         while not answers(HOST, port):
             assert process.poll() is None

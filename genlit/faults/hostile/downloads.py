@@ -1,13 +1,11 @@
 """Published weights from a server that sends other bytes."""
 
 import hashlib
+import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-
-import torch
+from unittest.mock import patch
 
 from genlit.faults.harness.base import hold, refusal
 from genlit.faults.hostile.command import served
@@ -20,7 +18,7 @@ def downloads(folder: Path) -> str:
     digest, published = hashlib.sha256(good).hexdigest(), folder / "published"
     published.mkdir()
     flipped = good[:50_000] + bytes([good[50_000] ^ 1]) + good[50_001:]
-    with served(published) as (address, _), _cache(folder / "cache"):
+    with served(published) as (address, _), patch.dict(os.environ, TORCH_HOME=str(folder / "cache")):
         (published / "good.pth").write_bytes(good)
         hold(obtain("good.pth", f"{address}/good.pth", digest).read_bytes() == good, "other bytes were kept")
         for name, content in {"flipped.pth": flipped, "cut.pth": good[:-1]}.items():
@@ -30,13 +28,3 @@ def downloads(folder: Path) -> str:
         left = sorted(path.name for path in cached("good.pth").parent.iterdir())
     hold(left == ["good.pth"], f"the cache holds {left}")
     return "a flipped byte, a cut file and a missing one were refused, and nothing of them was kept"
-
-
-@contextmanager
-def _cache(folder: Path) -> Iterator[None]:
-    before = torch.hub.get_dir()
-    torch.hub.set_dir(folder)
-    try:
-        yield
-    finally:
-        torch.hub.set_dir(before)
