@@ -84,7 +84,14 @@ def test_an_offline_run_is_uploaded_later(tmp_path, wandb_server, words):
 
 def test_a_server_that_dies_in_between_loses_nothing(tmp_path, wandb_server, words, monkeypatch, caplog):
     monkeypatch.setitem(SETTINGS, "finish_timeout", 1)
-    wandb_server.dies_after = 2
+    wandb_server.dies_after, log_metrics = 2, history.History.log_metrics
+
+    def log_and_wait(run, metrics, step=None):
+        log_metrics(run, metrics, step)
+        while metrics.get("progress/iter") == 50 and not wandb_server.dead:
+            time.sleep(0.05)  # however fast the machine, the server dies before the training ends
+
+    monkeypatch.setattr(history.History, "log_metrics", log_and_wait)
     genlit(*words, "--trainer.max_steps=100")
     shown, run = wandb_server.only_run(), tmp_path / "game" / "001"
     assert wandb_server.dead
