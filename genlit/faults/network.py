@@ -1,17 +1,18 @@
 """No network: the dashboard's server, and weights that would be fetched."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
 
 from genlit.faults.harness.base import hold, needs_namespaces
-from genlit.faults.harness.training import TINY, Command, Training
+from genlit.faults.harness.training import ENDLESS, TINY, Command, Training
 from genlit.faults.harness.wandb_server import VARIABLES, Server
 from genlit.logging import history
 
 OFFLINE = ("unshare", "--user", "--map-root-user", "--net")
 STEPS = 100
-WORDS = ("dcgan", *TINY, "--run.wandb=online", f"--trainer.max_steps={STEPS}")
+WORDS = ("dcgan", *TINY, "--run.wandb=online")
 
 
 def wandb_down(folder: Path) -> str:
@@ -19,15 +20,22 @@ def wandb_down(folder: Path) -> str:
     server = Server()
     absent = f"http://127.0.0.1:{server.server_port}"
     server.close()
-    never = _shown(folder / "never", absent).start().ends(0).says("W&B is offline")
-    _keeps_all(never)
+    never = _shown(folder / "never", absent, f"--trainer.max_steps={STEPS}").start().ends(0).says("W&B is offline")
+    _keeps(never, STEPS)
     server = Server()
     server.dies_after = 2
-    dies = _shown(folder / "dies", server.address).start().ends(0).says("wandb sync --include-online")
-    hold(server.dead, "the server was sent nothing before it died")
-    _keeps_all(dies)
+    dies = _shown(folder / "dies", server.address, *ENDLESS).start()
+    dies.until(lambda: server.dead)
+    then = dies.finished
+    dies.until(lambda: dies.finished >= then + STEPS)
+    dies.send(signal.SIGTERM)
+    dies.ends(128 + signal.SIGTERM).says("wandb sync --include-online")
     server.close()
-    return f"both trainings ended well with all {STEPS} records on the disk, for `wandb sync`"
+    _keeps(dies, dies.saved)
+    return (
+        f"without a server a training ended well; one whose server died at iteration {then} went on to {dies.saved}; "
+        "all of their records are on the disk, for `wandb sync`"
+    )
 
 
 def weights_unreachable(folder: Path) -> str:
@@ -43,14 +51,14 @@ def weights_unreachable(folder: Path) -> str:
     return f"exit code 2: {command.sentence}"
 
 
-def _shown(folder: Path, address: str) -> Training:
+def _shown(folder: Path, address: str, *words: str) -> Training:
     home = folder / "home"
     home.mkdir(parents=True)
     variables = VARIABLES | {"WANDB_BASE_URL": address, "HOME": str(home)}
-    return Training(folder, *WORDS, environment=variables, cold=True)
+    return Training(folder, *WORDS, *words, environment=variables, cold=True)
 
 
-def _keeps_all(training: Training) -> None:
+def _keeps(training: Training, steps: int) -> None:
     records = history.read(training.run / "history.jsonl")
-    hold(len(records) >= STEPS, f"{len(records)} of {STEPS} records are on the disk")
+    hold(len(records) >= steps, f"{len(records)} of {steps} records are on the disk")
     hold(any(training.run.glob("wandb/*run-*/*.wandb")), "there is nothing that `wandb sync` could send")

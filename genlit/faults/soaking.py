@@ -11,7 +11,7 @@ from pathlib import Path
 from genlit.engine import checkpoint
 from genlit.faults.harness.base import hold
 from genlit.faults.harness.compare import same
-from genlit.faults.harness.training import TINY, Training
+from genlit.faults.harness.training import ENDLESS, TINY, Training
 from genlit.faults.resuming import STEPS, training
 
 FAMILIES = ("dcgan", "vae", "cyclegan", "made", "pixelcnn", "aae", "progressivegan", "vqvae", "stargan", "text2image")
@@ -83,7 +83,7 @@ FAULTS: dict[str, tuple[Callable[[Training], None], tuple[int, ...]]] = {  # wha
 
 def _stretch(folder: Path, seconds: float) -> str:
     """Trains for so long without a fault; memory and open files of its second half must be those of its first."""
-    alone = Training(folder, "dcgan", *TINY, "--trainer.max_steps=100000000", "--run.checkpoint_every=50").start()
+    alone = Training(folder, "dcgan", *TINY, *ENDLESS, "--run.checkpoint_every=50").start()
     alone.saves_beyond(0)
     sizes, files, pid = [], [], alone.process.pid
     until = time.monotonic() + seconds

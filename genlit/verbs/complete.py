@@ -79,15 +79,15 @@ def hidden(mask: str, shape: tuple[int, int, int, int], seed: int) -> Tensor:
     """
     n, _, height, width = shape
     rows, columns = torch.arange(height)[:, None], torch.arange(width)[None]
-    halves = (
+    parts = (
         2 * rows < height + 0 * columns,
         2 * rows >= height + 0 * columns,
         2 * columns < width + 0 * rows,
         2 * columns >= width + 0 * rows,
         _middle(rows, height) & _middle(columns, width),
     )
-    if mask in MASKS:
-        return halves[MASKS.index(mask)][None, None]
+    if mask in (named := dict(zip(MASKS, parts, strict=True))):
+        return named[mask][None, None]
     if share := re.fullmatch(r"random:(0?\.\d+|[01](?:\.0*)?)", mask):
         generator = torch.Generator().manual_seed(derive("mask", seed))
         return torch.rand(n, 1, height, width, generator=generator) < float(share[1])

@@ -26,6 +26,7 @@ QUIET = [
     "--trainer.accelerator=cpu", "--trainer.limit_val_batches=1", "--trainer.log_every_n_steps=1",
     "--run.pictures=4", "--run.progress=false", "--run.wandb=disabled", "--run.fidelity=null", "--run.likelihood=null",
 ]  # fmt: skip
+ENDLESS = ["--model.decay=null", "--trainer.max_steps=100000000"]  # of dcgan, until it is told to end
 TINY = [*QUIET, "--model.width=2", "--data.size=16", "--data.batch_size=8"]  # of dcgan: 10 ms an iteration
 
 

@@ -2,7 +2,6 @@
 
 import io
 import os
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from warnings import catch_warnings
@@ -18,6 +17,7 @@ from genlit.faults.hostile.checkpoints import Payload
 from genlit.faults.hostile.command import refused
 
 GIANT = npz.SMALL + 1  # bytes
+GIANT_SIDES = (10_000, 10_000)  # of a picture of 12 kB
 WAIT = 60  # seconds that a refusal may take
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n%%EndComments\n"
 
@@ -87,7 +87,7 @@ def _pictures(private: Path) -> dict[str, tuple[Callable[[Path], object], str]]:
         "a link to an endless device": (lambda path: path.symlink_to("/dev/zero"), "no file"),
         "a pipe": (os.mkfifo, "no file"),
         "a program for Ghostscript": (lambda path: path.write_bytes(EPS), "cannot identify"),
-        "a giant": (lambda path: path.write_bytes(_giant()), "pixels exceed the limit"),
+        "a giant": (lambda path: Image.new("1", GIANT_SIDES).save(path), "pixels exceed the limit"),
     }
 
 
@@ -123,10 +123,3 @@ def _pickled(marker: Path) -> bytes:
     content, array = io.BytesIO(), np.array([Payload(marker)], object)
     np.savez(content, images=array, train_images=array)
     return content.getvalue()
-
-
-def _giant() -> bytes:
-    """A PNG of 30,000 x 5,000 black pixels."""
-    chunks = (b"IHDR" + np.array([30_000, 5_000], ">u4").tobytes() + bytes([1, 0, 0, 0, 0]), b"IDAT", b"IEND")
-    framed = (len(chunk[4:]).to_bytes(4) + chunk + zlib.crc32(chunk).to_bytes(4) for chunk in chunks)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)

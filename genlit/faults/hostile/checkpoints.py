@@ -1,6 +1,5 @@
 """Checkpoints and weights that would run code, brought in by every way, and models that could not be loaded again."""
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from genlit.engine.checkpoint import SafeIO
 from genlit.faults.harness.base import hold, refusal
 from genlit.faults.harness.training import TINY, Command, Training
 from genlit.faults.hostile.command import importable, refused, served
+from genlit.files import sha256
 
 NOT_CODE = "tensors and plain containers"
 VERBS = [
@@ -103,10 +103,9 @@ def _exported(folder: Path, marker: Path) -> None:
     folder.mkdir()
     path = folder / "model.safetensors"
     torch.save({"weights": Payload(marker)}, path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     options = {"hyper_parameters": {}, "shape": [1, 16, 16], "iteration": 1, "images": 8, "extra_state": {}}
     for model, said in (("DCGAN", "holds no tensors"), ("os.system", "there is no model")):
-        (folder / "config.json").write_text(json.dumps({"model": model, "sha256": digest} | options))
+        (folder / "config.json").write_text(json.dumps({"model": model, "sha256": sha256(path)} | options))
         refused(folder, "sample", folder, says=said)
 
 
@@ -121,7 +120,7 @@ def _by_address(folder: Path, path: Path, training: Training) -> None:
 
 
 def _vouch(path: Path) -> None:
-    path.with_name(f"{path.name}.sha256").write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n")
+    path.with_name(f"{path.name}.sha256").write_text(f"{sha256(path)}  {path.name}\n")
 
 
 def _refuse_blunt(path: Path, marker: Path) -> None:
