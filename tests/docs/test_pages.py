@@ -11,11 +11,16 @@ long or needs what is not here is shortened, and nothing else:
 - sbatch, srun and torchrun are scripts: what is submitted is kept, and what they start prints its configuration;
 - W&B is the server in genlit/faults/harness/wandb_server.py.
 
+Commands inside sentences are what somebody may do, often for hours: make has their targets, and genlit their words.
+
 Where a page says "press Ctrl-C", it is pressed. The photographs are made here.
 """
 
 import re
+import shlex
 import shutil
+import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +28,7 @@ import pytest
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from genlit import config
+from genlit import cli, config
 from tests.docs.clone import ROOT, Clone
 from tests.verbs.test_launch import Cluster
 
@@ -37,6 +42,7 @@ SHORT = [
 NARROW = {"width": 8, "critic_width": 8, "blocks": 1, "hidden": [16]}
 PRINTS = 'while [ "${1#-}" != "$1" ]; do shift; done; exec "$@" --print_config'
 NEEDS = {"cluster.md": ["cluster"], "dashboard.md": ["wandb_server"]}  # fixtures of a page
+IN_ROOT = {"cwd": ROOT, "check": True, "capture_output": True, "text": True}
 PAGES = sorted({path.name for path in (ROOT / "docs").glob("*.md")} - {"promises.md"})  # shows no commands
 
 
@@ -125,6 +131,37 @@ def test_a_page_can_be_typed_from_beginning_to_end(page, request, monkeypatch):
         interrupted = "press Ctrl-C" in text
         code, told = typed.type(text.replace("0 1 2", "0"), interrupted=interrupted)
         assert ("Error 130" in told) if interrupted else code == 0, f"{text}\n{told}"
+
+
+def in_sentences(page: Path):
+    """The commands for make and genlit that a page's sentences name."""
+    for token in MarkdownIt().enable("table").parse(page.read_text()):
+        spans = (child.content for child in token.children or () if child.type == "code_inline")
+        yield from (span for span in spans if re.match(r"(make|genlit) [a-z]", span))
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
+)
+def test_commands_inside_sentences_are_commands(page):
+    for command in in_sentences(ROOT / page):
+        lines = [command]
+        if command.startswith("make"):
+            told = subprocess.run(["bash", "-ec", command.replace("make ", "make -n ")], **IN_ROOT)
+            lines = [line for line in told.stdout.splitlines() if " -m " in line]
+        assert lines
+        for line in lines:
+            understood(shlex.split(line.partition(" -m ")[2] or line))
+
+
+def understood(words):
+    """Wants what a command names: a verb of genlit that takes these words, or another module."""
+    program, *words = words
+    assert find_spec(program), program
+    if program == "genlit" and len(words) > 1:
+        cli.verbs.commands[words[0]].make_context(words[0], words[1:])
+    elif program == "genlit":
+        assert words[0] in cli.verbs.commands
 
 
 def test_every_page_is_in_the_index():
