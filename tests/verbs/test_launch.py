@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from genlit.cli import verbs
 from genlit.errors import GenlitError
+from genlit.faults.harness.compare import same
 from genlit.logging import history
 from genlit.sweep.journal import open_journal
 from genlit.sweep.schema import Metric
@@ -26,7 +27,7 @@ export SLURM_STEP_ID=0 SLURM_NTASKS=$tasks
 for rank in $(seq 0 $((tasks - 1))); do
     export SLURM_PROCID=$rank
     export SLURM_LOCALID=$((rank % SLURM_NTASKS_PER_NODE)) SLURM_NODEID=$((rank / SLURM_NTASKS_PER_NODE))
-    "$@" &
+    ${host[$rank]} "$@" &
     started="$started $!"
 done
 echo $started > "$CLUSTER/started$SLURM_ARRAY_TASK_ID"
@@ -37,6 +38,21 @@ for task in $started; do
 done
 exit $code
 """
+
+APART = """
+[ "$1" = apart ] || exec unshare --net --map-root-user "$0" apart "$@"
+shift
+unshare --net sleep 600 &
+other=$! there="nsenter --net=/proc/$!/ns/net"
+trap "kill $other" EXIT
+until ip link add eth0 type veth peer name eth0 netns $other 2>> "$CLUSTER/log"; do sleep 0.1; done
+address() { ${@:2} ip link set lo up && ${@:2} ip address add $1/24 dev eth0 && ${@:2} ip link set eth0 up; }
+address 10.9.0.1 && address 10.9.0.2 $there
+host=([1]=$there) SLURM_NODELIST=10.9.0.1
+export GLOO_SOCKET_IFNAME=eth0
+"""  # before SRUN: its second node has a network of its own, with a wire between them
+
+WIRE = "unshare --net --map-root-user ip link add eth0 type veth peer name eth1"
 
 
 class Cluster:
@@ -124,6 +140,19 @@ def test_a_job_that_runs_out_of_time_is_queued_again_and_goes_on_in_its_run(tmp_
     shown = wandb_server.only_run()
     assert (shown.starts, shown.exit_code) == (2, 0)
     assert shown.scalars == history.read(run / "history.jsonl")
+
+
+@pytest.mark.skipif(subprocess.run(WIRE, shell=True).returncode, reason="this machine lets nobody make networks")
+def test_nodes_that_share_nothing_but_a_wire_train_what_one_machine_would(tmp_path, cluster):
+    words = ["--trainer.max_steps=6", "--trainer.limit_val_batches=0", "--trainer.log_every_n_steps=1"]
+    words += ["--model.width=2", "--data.size=16", "--data.batch_size=4", "--run.wandb=disabled", "--run.pictures=4"]
+    for srun in (SRUN, APART + SRUN):
+        cluster.has(srun=srun)
+        launch(
+            "dcgan", "--nodes=2", "--gpus=0", "--", *words, f"--trainer.default_root_dir={tmp_path}", "--resume=never"
+        )
+        assert cluster.start().wait(timeout=200) == 0, (tmp_path / "log").read_text()
+    same(tmp_path / "dcgan" / "001", tmp_path / "dcgan" / "002", 6)
 
 
 @pytest.mark.parametrize(("srun", "code", "asked"), [("kill -USR1 $$", 0, 1), ("exit 3", 3, 0), ("exit 143", 143, 0)])
