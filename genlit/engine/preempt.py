@@ -30,7 +30,8 @@ class Preemption(Callback):
     The exit code is 143 for SIGTERM, 130 for SIGINT, which W&B's stop button sends, too, and 138 for SIGUSR1; SIGUSR1
     under SLURM queues the job again and exits with 0, but of a sweep's trial: the job is its worker's. A second SIGINT
     interrupts at once. Before training there is nothing to save: a signal exits at once. A signal to any process stops
-    all of them at the same iteration.
+    all of them at the same iteration. SIGCHLD, at which PyTorch raises where a data worker has died, waits for the
+    iteration's end, too, so that there is something to save.
     """
 
     def __init__(self) -> None:
@@ -38,6 +39,8 @@ class Preemption(Callback):
         self._training = False
         self._previous: dict[int, Any] = {}
         self._owner = 0
+        self._of_workers: Any = None  # PyTorch's handler of SIGCHLD, while ours stands in its place
+        self._died = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Takes the signals over."""
@@ -52,12 +55,19 @@ class Preemption(Callback):
         """Makes a signal, from here on, wait for the iteration's end."""
         self._training = True
 
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
+        """Holds back what PyTorch raises where a data worker dies."""
+        if self._previous:
+            self._died, self._of_workers = False, signal.signal(signal.SIGCHLD, self._hear)
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *batch: Any) -> None:
         """Leaves if any process was told to.
 
         Raises:
             Preempted: after the checkpoint has been saved.
+            RuntimeError: a data worker has died.
         """
+        self._release()
         number = agree(trainer, self._signal)
         if number and trainer.global_step != trainer.max_steps:  # the last iteration ends the run by itself
             self._leave(trainer, number)
@@ -79,6 +89,17 @@ class Preemption(Callback):
             raise KeyboardInterrupt
         self._signal = number
 
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        self._died = True
+
+    def _release(self) -> None:
+        """Gives SIGCHLD back, and tells its handler what it has missed."""
+        handler, self._of_workers = self._of_workers, None
+        if handler is not None:
+            signal.signal(signal.SIGCHLD, handler)
+        if self._died and callable(handler):
+            handler(signal.SIGCHLD, None)
+
     def _leave(self, trainer: Trainer, number: int) -> None:
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, Checkpoints):
@@ -90,6 +111,8 @@ class Preemption(Callback):
         raise Preempted(0 if _launched(trainer) else code)
 
     def _restore(self) -> None:
+        self._died = False
+        self._release()
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous, self._signal, self._training = {}, 0, False

@@ -98,7 +98,7 @@ FAULTS = (
     ),
     Fault(
         "worker-killed",
-        "Where a data worker dies, the training ends with all of its processes, and goes on from its last checkpoint.",
+        "Where a data worker dies, the training saves its last iteration, and fails with all of its processes.",
         processes.worker_killed,
     ),
     Fault(

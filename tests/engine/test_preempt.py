@@ -51,12 +51,12 @@ def trainer_of(folder, *callbacks, max_steps=1_000_000, **options):
     return trainer(folder, max_steps, callbacks=list(callbacks), **options)
 
 
-def fit(folder, *callbacks, resume=None, **options):
+def fit(folder, *callbacks, resume=None, workers=0, **options):
     model = Game()
     trained = trainer_of(
         folder, Checkpoints(), Preemption(), *callbacks, val_check_interval=4, limit_val_batches=1, **options
     )
-    trained.fit(model, digits(), ckpt_path=resume, weights_only=True)
+    trained.fit(model, digits(workers=workers), ckpt_path=resume, weights_only=True)
     return model
 
 
@@ -97,6 +97,23 @@ def test_a_second_interrupt_does_not_wait(tmp_path):
         fit(tmp_path, Signalling(3, signal.SIGINT, signal.SIGINT))
     assert not isinstance(stopped.value, Preempted)
     assert not (tmp_path / "checkpoints").exists()
+
+
+class Deadly(Callback):
+    """Kills a data worker in the third iteration, before a player has stepped."""
+
+    def on_before_optimizer_step(self, trainer, *_):
+        if trainer.global_step == 2:
+            for worker in trainer.train_dataloader._iterator._workers:
+                worker.kill()
+                worker.join()
+
+
+def test_a_data_workers_death_waits_for_the_iterations_end(tmp_path):
+    with pytest.raises(RuntimeError, match="DataLoader worker"):
+        fit(tmp_path, Deadly(), workers=1)
+    assert iteration(newest(tmp_path / "checkpoints")) == 3
+    assert not hasattr(signal.getsignal(signal.SIGCHLD), "__self__")  # PyTorch's again, which is a function
 
 
 class Early(Callback):
