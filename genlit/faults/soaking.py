@@ -24,13 +24,13 @@ def soak(folder: Path, minutes: int = 30) -> str:
 
     Args:
         folder: an empty one.
-        minutes: in all; the last one begun is played to its end.
+        minutes: in all, or until every family has been struck; the last one begun is played to its end.
     """
     memory = _stretch(folder / "stretch", STRETCH * minutes * 60)
     until, faults, runs = time.monotonic() + (1 - STRETCH) * minutes * 60, [], 0
     references: dict[str, Training] = {}
     for name in cycle(FAMILIES):
-        if time.monotonic() > until and runs:
+        if time.monotonic() > until and len(references) == len(FAMILIES):
             break
         if name not in references:
             references[name] = training(folder / f"{name}-uninterrupted", name, 2).start().ends(0)

@@ -121,7 +121,7 @@ FAULTS = (
     ),
     Fault(
         "soak",
-        "Struck again and again for 24 minutes, runs of ten families end as if nothing had happened; the memory and "
+        "Struck again and again for 24 minutes or more, runs of ten families end as if nothing had happened; the memory and "
         "the open files of one that is left alone for 6 do not grow.",
         soaking.soak,
         long=True,
