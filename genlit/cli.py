@@ -387,7 +387,7 @@ def doctor() -> None:
 @click.argument("names", metavar="NAME...|all", nargs=-1)
 @click.option("--trials", type=click.IntRange(min=1), help="How often kill9 kills [100].")
 @click.option("--experiment", metavar="EXP", help="What resume interrupts, in several ways; by default all, in one.")
-@click.option("--minutes", type=click.IntRange(min=1), help="How long soak takes, or until it has struck every family [30].")
+@click.option("--minutes", type=click.IntRange(min=1), help="How long soak strikes, at least [30].")
 def faults(names: tuple[str, ...], **options) -> None:
     """Make faults happen in real trainings, and tell what came of each: genlit faults all   |   genlit faults kill9.
 

@@ -23,14 +23,20 @@ log = logging.getLogger("genlit")
 Kept = tuple[dict[str, Tensor], dict[str, Any]]
 
 
-def once(path: Path, make: Callable[[], Kept]) -> Kept:
+def once(path: Path, what: str, make: Callable[[], Kept]) -> Kept:
     """The tensors and facts that are kept at a path, else those that `make` gives, which are kept there.
+
+    Args:
+        path: of a .safetensors file.
+        what: they are, for who waits while they are made.
+        make: them.
 
     Raises:
         GenlitError: nothing can be written there.
     """
     with held(path):
         if (found := kept(path)) is None:
+            log.warning("making %s, once: it will be kept as %s", what, path)
             found = make()
             keep(path, *found)
         return found

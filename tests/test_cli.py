@@ -91,13 +91,26 @@ def test_help_of_training_is_the_verbs_and_then_the_experiments(capsys, flag):
 def test_what_lightning_refuses_is_one_sentence(tmp_path, accelerator):
     with pytest.raises(GenlitError, match="the trainer's options will not do"):
         train(tmp_path, f"--trainer.accelerator={accelerator}", "--trainer.max_steps=1")
+    assert not (tmp_path / "dcgan" / "001").exists()
+
+
+def test_a_training_that_is_refused_leaves_nothing_of_a_new_run_and_all_of_an_older(tmp_path):
+    tiny = ["--run.wandb=offline", "--data.holdout=0.0004", "--run.fidelity=lenet", "--trainer.max_steps=2"]
+    with pytest.raises(GenlitError, match=r"too few to compare .* hold out a larger data\.holdout"):
+        train(tmp_path, *tiny)
+    assert not list((tmp_path / "dcgan").iterdir())
+    train(tmp_path, "--trainer.max_steps=1")
+    with pytest.raises(GenlitError, match="too few"):
+        train(tmp_path, *tiny, "--resume", "--override")
+    assert iterations(tmp_path / "dcgan" / "001") == [1]
 
 
 def test_a_training_ends_with_the_address_of_its_records(tmp_path, capsys):
     remote = SimpleNamespace(define_metric=lambda *a, **k: None, offline=False, url="https://example.org/runs/1")
     summarise(tmp_path, SimpleNamespace(iteration=2, images=16), [History(tmp_path), Dashboard(remote)])
     shown = capsys.readouterr().out
-    assert f"{tmp_path}: 2 iterations, 16 images" in shown
+    assert f"{tmp_path}: 2 iterations, 16 images; use it: " in shown
+    assert f"genlit sample {tmp_path}" in shown
     assert "https://example.org/runs/1" in shown
     remote.offline = True
     summarise(tmp_path, SimpleNamespace(iteration=2, images=16), [Dashboard(remote)])

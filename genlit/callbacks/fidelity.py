@@ -53,7 +53,7 @@ class Fidelity:
         if len(real := self._real(source)) < LEAST:
             raise GenlitError(
                 f"run.fidelity: {len(real)} {real.name} images are too few to compare with, it needs at least {LEAST}: "
-                "choose another data.holdout"
+                "hold out a larger data.holdout, or set run.fidelity to null"
             )
         with agreed():
             made = extractor(self.name, source=source, weights=self.weights) if rank() == 0 else None

@@ -42,7 +42,7 @@ def fetch(name: str) -> Path:
         found = _client().snapshot_download(repository, revision=revision or None, allow_patterns=[CONFIG, WEIGHTS])
     except Exception as error:  # the client's errors share no base
         raise GenlitError(
-            f"hf:{name} cannot be fetched ({_line(error)}); is it public, or are you logged in?"
+            f"hf:{name} cannot be fetched ({_line(error)}); is there a network, is it public, or are you logged in?"
         ) from error
     folder = Path(found)
     if not (folder / WEIGHTS).is_file() or not (folder / CONFIG).is_file():

@@ -121,8 +121,8 @@ FAULTS = (
     ),
     Fault(
         "soak",
-        "Struck again and again for 24 minutes or more, runs of ten families end as if nothing had happened; the memory and "
-        "the open files of one that is left alone for 6 do not grow.",
+        "Struck again and again for 24 minutes or more, runs of ten families end as if nothing had happened; the "
+        "memory and the open files of one that is left alone for 6 do not grow.",
         soaking.soak,
         long=True,
         options=("minutes",),

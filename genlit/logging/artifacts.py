@@ -61,7 +61,8 @@ def fetched(name: str) -> Path:
     except Exception as error:  # no key, no network, no such artifact, a wrong digest: each raises its own
         reason = str(error).partition("\n")[0]
         raise GenlitError(
-            f"{name} cannot be had ({reason}): is it the address of a run that was trained with --run.artifacts=true?"
+            f"{name} cannot be had ({reason}): are there a network and a key, and was the run trained with "
+            "--run.artifacts=true?"
         ) from error
     (path,) = checkpoint.checkpoints(folder / "checkpoints")
     if fault := checkpoint.damage(path):

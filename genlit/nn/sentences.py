@@ -53,7 +53,7 @@ class Sentences(Vocabulary):
         distinct = sorted({*captions})
         content = hashlib.sha256(json.dumps([self.digest, distinct]).encode()).hexdigest()
         path = data_root() / "sentences" / f"{content}.safetensors"
-        tensors, _ = once(path, lambda: ({"embeddings": self._embedded(distinct)}, {}))
+        tensors, _ = once(path, "embeddings of captions", lambda: ({"embeddings": self._embedded(distinct)}, {}))
         self._known = dict(zip(distinct, tensors["embeddings"], strict=True))
 
     def numbers(self, captions: Iterable[str]) -> Tensor:

@@ -29,7 +29,10 @@ def demo(run: str, *, port: int | None = None, device: str = "cpu", trust: tuple
     found = trained(run, device, trust)
     page = interface(found.model, found.source, f"{found.folder.parent.name}/{found.folder.name}")
     try:
-        page.launch(server_name=HOST, server_port=port, share=False, ssr_mode=False, footer_links=[])
+        options = {"share": False, "ssr_mode": False, "footer_links": [], "quiet": True}  # it would advise to share
+        _, address, _ = page.launch(server_name=HOST, server_port=port, prevent_thread_lock=True, **options)
     except OSError as error:
         where = f"port {port}" if port else "any port from 7860 on"
         raise GenlitError(f"the page cannot be served at {where} ({error}): choose another --port") from error
+    print(f"{found.folder}: {address}  (Ctrl-C ends it)", flush=True)
+    page.block_thread()

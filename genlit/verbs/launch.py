@@ -1,6 +1,7 @@
 """`genlit launch`: a training, or workers of a sweep, as a job of a SLURM cluster."""
 
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ def launch(experiment: str, flags: tuple[str, ...], job: Job, *, show: bool = Fa
     if show:
         print(text, end="")
         return
+    if not shutil.which("sbatch"):
+        raise GenlitError("there is no sbatch here: launch on a machine of the cluster, or add --print")
     logs.mkdir(parents=True, exist_ok=True)
     print(f"{_submit(text)}; its output: {logs}")
 
@@ -101,12 +104,7 @@ def _sweep(experiment: str, flags: tuple[str, ...], job: Job) -> tuple[list[str]
 
 
 def _submit(text: str) -> str:
-    try:
-        done = subprocess.run(["sbatch"], input=text, capture_output=True, text=True)
-    except OSError as error:
-        raise GenlitError(
-            f"sbatch cannot be run ({error.strerror}): launch on a machine of the cluster, or add --print"
-        ) from error
+    done = subprocess.run(["sbatch"], input=text, capture_output=True, text=True)
     if done.returncode:
         raise GenlitError(f"sbatch refuses the job: {' '.join(done.stderr.split())}")
     return done.stdout.strip()

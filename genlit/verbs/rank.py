@@ -163,8 +163,9 @@ def _plain(entry: Entry) -> dict[str, object]:
 
 def _print(ranked: list[Entry], others: list[Entry]) -> None:
     said = f"{ranked[0].protocol}, {' x '.join(map(str, ranked[0].shape))}"
+    bounds = any(entry.measure.startswith(("elbo", "iwae")) for entry in ranked)
     caption = f"elbo and iwae-{K} are lower bounds of log-prob: such a run may be better than its place"
-    table = Table("", "run", "measure", title=f"likelihood of {said}", caption=caption)
+    table = Table("", "run", "measure", title=f"likelihood of {said}", caption=caption if bounds else None)
     for column in ("nats", "bits/dim", "hours", "seconds"):
         table.add_column(column, justify="right", no_wrap=True)
     for place, entry in enumerate(ranked, start=1):

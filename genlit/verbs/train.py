@@ -2,9 +2,12 @@
 
 import logging
 import os
+import shlex
+import shutil
 import signal
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -75,15 +78,17 @@ def train(
     resume = "must" if override and resume == "auto" else resume
     run = choose(*place, plain, resume) if runs.primary() else runs.take(*place)
     with runs.lock(run):
-        words = command(experiment, overlays, flags, resume)
+        words, fresh = command(experiment, overlays, flags, resume), not (run / "config.yaml").exists()
         start = prepare(run, plain, override, words, departures(experiment, plain))
         with runs.offered(run, *place):
-            trainer = build_trainer(settings, run, start)
-            with ending_others(trainer):
-                trainer.fit(model, datamodule=source, ckpt_path=start, weights_only=True)
+            boards = loggers(settings, run)
+            with discarding(run, fresh, model, boards):
+                trainer = build_trainer(settings, run, start, boards)
+                with ending_others(trainer):
+                    trainer.fit(model, datamodule=source, ckpt_path=start, weights_only=True)
     if runs.primary():
         runs.note_end(run, True)
-        summarise(run, model, trainer.loggers)
+        summarise(run, model, trainer.loggers, trust)
         close(run, trainer.loggers, settings.run.artifacts)
     return run
 
@@ -95,13 +100,19 @@ def print_config(experiment: str, overlays: list[str], flags: list[str], trust: 
     print(yaml.safe_dump(config.dump(settings), sort_keys=False), end="")
 
 
-def summarise(run: Path, model: GenerativeModel, loggers: list[Logger]) -> None:
+def summarise(run: Path, model: GenerativeModel, loggers: list[Logger], trust: tuple[str, ...] = ()) -> None:
     """Prints how far a training came, how to use what it made, and where its records are shown."""
-    print(f"{run}: {model.iteration} iterations, {model.images:,} images; use it: genlit sample {run}")
+    use = shlex.join([program(), "sample", str(run), *(f"--trust={package}" for package in trust)])
+    print(f"{run}: {model.iteration} iterations, {model.images:,} images; use it: {use}")
     print(f"look at it: {run / 'report.html'}")
     for logger in loggers:
         if isinstance(logger, Dashboard) and logger.url:
             print(f"Weights & Biases: {logger.url}")
+
+
+def program() -> str:
+    """What to type for genlit: its name, where the shell knows it."""
+    return "genlit" if shutil.which("genlit") else os.path.relpath(Path(sys.executable).with_name("genlit"))
 
 
 def close(run: Path, loggers: list[Logger], keep: bool) -> None:
@@ -182,14 +193,14 @@ def prepare(
     return start
 
 
-def build_trainer(settings: config.Namespace, run: Path, start: Path | None) -> Trainer:
+def build_trainer(settings: config.Namespace, run: Path, start: Path | None, loggers: Sequence[Logger] = ()) -> Trainer:
     """Lightning's Trainer, with everything that the engine does instead of it switched off.
 
     Raises:
         GenlitError: Lightning refuses an option, such as a GPU where there is none.
     """
     options = settings.trainer.as_dict() | {"default_root_dir": str(run)}
-    options |= {"logger": loggers(settings, run), "callbacks": [Unison(run, start), *callbacks(settings.run)]}
+    options |= {"logger": list(loggers), "callbacks": [Unison(run, start), *callbacks(settings.run)]}
     try:
         return Trainer(
             **options,
@@ -210,6 +221,26 @@ def strategy(settings: config.Namespace) -> SyncAtStep | str:
     """How several processes train together."""
     several = processes(settings.trainer) > 1
     return SyncAtStep(timeout=timedelta(seconds=settings.run.patience)) if several else "auto"
+
+
+@contextmanager
+def discarding(run: Path, fresh: bool, model: GenerativeModel, loggers: list[Logger]) -> Iterator[None]:
+    """A block that leaves nothing of a new run which is refused before its first iteration has ended.
+
+    Args:
+        run: its folder.
+        fresh: whether this training is the folder's first; one that others have named stays.
+        model: that is trained.
+        loggers: what records it; dashboards write into the folder until they are closed.
+    """
+    try:
+        yield
+    except GenlitError:
+        if runs.primary() and fresh and runs.FOLDER not in os.environ and not model.iteration:
+            for board in (logger for logger in loggers if isinstance(logger, Dashboard)):
+                board.finish(1)
+            shutil.rmtree(run, ignore_errors=True)
+        raise
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from genlit.model import Batch, GenerativeModel, Turn
 from genlit.models import DCGAN, cyclegan
 from genlit.nn.initial import normal
 from genlit.nn.pool import ImagePool
-from genlit.verbs.train import build_trainer, hush
+from genlit.verbs.train import build_trainer, hush, loggers
 
 Step = Callable[[], None]
 Columns = dict[str, np.ndarray]
@@ -379,7 +379,7 @@ def played(contest: Contest, blocks: int) -> list[dict[str, np.ndarray]]:
         model = config.model(settings, source)
         columns = {name: column for stream in source.rows("train").streams for name, column in stream.items()}
         alternate = Alternate(contest.block, {name: loop.start(columns) for name, loop in contest.loops.items()})
-        trainer = build_trainer(settings, Path(folder), None)
+        trainer = build_trainer(settings, Path(folder), None, loggers(settings, Path(folder)))
         trainer.callbacks.append(alternate)
         trainer.fit(model, datamodule=source)
     return alternate.rows[1:]  # the first block warms up

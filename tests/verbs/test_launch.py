@@ -237,5 +237,5 @@ def test_a_machine_without_sbatch_and_a_refusal_are_told(tmp_path, cluster, monk
     with pytest.raises(GenlitError, match="sbatch refuses the job: invalid partition"):
         launch(*words)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(GenlitError, match=r"sbatch cannot be run .* add --print"):
+    with pytest.raises(GenlitError, match="no sbatch here"):
         launch(*words)

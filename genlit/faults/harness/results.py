@@ -20,8 +20,8 @@ COLUMNS = ("shown by", "what genlit does", "last shown", "what was seen")
 ABOUT = """# What genlit does when things go wrong
 
 Each row is a fault that a command makes happen in a real training, and what genlit then promises. `make faults` shows
-all of them that a machine can, in {minutes} minutes, and writes this page; rows marked * take longer, and are shown
-when they are named.
+all of them that a machine can, in {minutes} minutes; rows marked * take longer, and are shown when they are named. In a
+checkout every row that is shown is written here.
 """
 
 

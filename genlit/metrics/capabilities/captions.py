@@ -66,7 +66,7 @@ def matcher(source: Source, split: str) -> Matcher:
     images, captions = rows.streams[0]["image"][rows.spans[0].start : rows.spans[0].stop], source.captions(split)
     content = json.dumps([RECIPE, SIZES, fingerprint(images), captions], sort_keys=True)
     path = source.root / "matchers" / f"{hashlib.sha256(content.encode()).hexdigest()}.safetensors"
-    return _loaded(*once(path, lambda: _made(images, captions)))
+    return _loaded(*once(path, "an encoder of captions and images", lambda: _made(images, captions)))
 
 
 def r_precision(model: Illustrates, source: Source, limit: int | None = None, seed: int = 0) -> list[Measure]:

@@ -85,7 +85,7 @@ def lenet(source: Source, column: Column = "label", side: int = 32) -> LeNet:
     tested = "test" if "test" in source.store.splits else "val"
     train, test = (_labelled(source, split, column) for split in ("train", tested))
     path = source.root / "classifiers" / f"{_key(side, tested, *train, *test)}.safetensors"
-    return _loaded(*once(path, lambda: _made(train, test, tested, side)))
+    return _loaded(*once(path, f"a classifier of {column}s", lambda: _made(train, test, tested, side)))
 
 
 def _labelled(source: Source, split: str, column: Column) -> Labelled:
