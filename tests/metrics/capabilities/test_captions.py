@@ -84,7 +84,7 @@ def test_the_encoder_is_kept(source, monkeypatch):
 
 
 def test_it_learns_from_the_split_that_is_named_alone(source, monkeypatch):
-    monkeypatch.setattr(captions, "once", lambda path, make: make())
+    monkeypatch.setattr(captions, "once", lambda path, what, make: make())
     monkeypatch.setattr(captions, "_made", lambda images, texts: (len(images), texts))
     monkeypatch.setattr(captions, "_loaded", lambda *made: made)
     count, texts = matcher(source, "test")
