@@ -17,6 +17,8 @@ import yaml
 import genlit
 from genlit.cli import verbs
 from genlit.errors import GenlitError
+from genlit.faults.harness.struck import MODEL as STRUCK
+from genlit.faults.harness.struck import Strike
 from genlit.logging import history
 from genlit.logging.history import History
 from genlit.logging.wandb import Dashboard
@@ -102,6 +104,15 @@ def test_a_training_that_is_refused_leaves_nothing_of_a_new_run_and_all_of_an_ol
     train(tmp_path, "--trainer.max_steps=1")
     with pytest.raises(GenlitError, match="too few"):
         train(tmp_path, *tiny, "--resume", "--override")
+    assert iterations(tmp_path / "dcgan" / "001") == [1]
+
+
+def test_a_training_that_breaks_in_its_first_iteration_can_be_gone_on_with(tmp_path, monkeypatch):
+    monkeypatch.setenv(*Strike("nan", 0, "critic").environment.popitem())
+    with pytest.raises(GenlitError, match="iteration 0, player 'critic'"):
+        train(tmp_path, *STRUCK, "--trainer.max_steps=1")
+    monkeypatch.undo()
+    train(tmp_path, *STRUCK, "--trainer.max_steps=1", "--resume")
     assert iterations(tmp_path / "dcgan" / "001") == [1]
 
 

@@ -225,7 +225,7 @@ def strategy(settings: config.Namespace) -> SyncAtStep | str:
 
 @contextmanager
 def discarding(run: Path, fresh: bool, model: GenerativeModel, loggers: list[Logger]) -> Iterator[None]:
-    """A block that leaves nothing of a new run which is refused before its first iteration has ended.
+    """A block that leaves nothing of a new run which is refused before its first iteration has begun.
 
     Args:
         run: its folder.
@@ -236,7 +236,8 @@ def discarding(run: Path, fresh: bool, model: GenerativeModel, loggers: list[Log
     try:
         yield
     except GenlitError:
-        if runs.primary() and fresh and runs.FOLDER not in os.environ and not model.iteration:
+        begun = model._trainer and model._trainer.fit_loop.epoch_loop.batch_progress.total.ready
+        if runs.primary() and fresh and runs.FOLDER not in os.environ and not begun:
             for board in (logger for logger in loggers if isinstance(logger, Dashboard)):
                 board.finish(1)
             shutil.rmtree(run, ignore_errors=True)

@@ -144,7 +144,7 @@ def in_sentences(page: Path):
     "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
 )
 def test_commands_inside_sentences_are_commands(page):
-    for command in in_sentences(ROOT / page):
+    for command in in_sentences(page):
         lines = [command]
         if command.startswith("make"):
             told = subprocess.run(["bash", "-ec", command.replace("make ", "make -n ")], **IN_ROOT)
