@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, permutations
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -9,9 +10,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits, interpolate, l
 
 from genlit.capabilities import NOT
 from genlit.errors import known
-from genlit.losses.adversarial import LOSSES
+from genlit.losses.adversarial import LOSSES, LossName
 from genlit.losses.penalties import gradient_penalty
 from genlit.model import Batch, GenerativeModel, Turn
+from genlit.nn.norm import NORMS, NormName
 from genlit.nn.shapes import refuse_unsuited
 from genlit.nn.translation import translator
 
@@ -23,7 +25,7 @@ class StarGAN(GenerativeModel):
 
     D minimises −E[D_src(x)] + E[D_src(G(x, c))] + λ_gp E[(‖∇D_src(x̂)‖₂ − 1)²] + λ_cls E[−log D_cls(c′|x)],
     G minimises −E[D_src(G(x, c))] + λ_target E[−log D_cls(c|G(x, c))] + λ_rec E‖x − G(G(x, c), c′)‖₁
-    + λ_id E‖x − G(x, c′)‖₁;
+    + λ_id E[1(c = c′) ‖x − G(x, c)‖₁];
     λ_cls = λ_target = 1 (one number in the paper), λ_rec = λ_gp = 10, λ_id = 0, L1 norms means over images and pixels,
     D_src a mean over its patches (in its slope a sum).
 
@@ -35,8 +37,11 @@ class StarGAN(GenerativeModel):
     is not classified. Target labels are those of the batch's images that know the same set, in a random order. Adam
     1e-4, (.5, .999), batch 16.
 
-    Departs from the paper: a batch may mix the sets. "identity" is CycleGAN's (Zhu et al. 2017, section 5.2): without
-    it a short training learns to invert colours, which the way back undoes. The generator is CycleGAN's, without the
+    Departs from the paper: a batch may mix the sets. "identity" is CycleGAN's (Zhu et al. 2017, section 5.2), of the
+    images that happen to be asked for their own labels, so that it costs no pass: without it a short training learns to
+    invert colours, which the way back undoes. CycleGAN's loss and critic's norm are offered, with a penalty of weight
+    0, for a game that is decided sooner, and the critic of StarGAN v2 (Choi et al. 2020, section 3.2,
+    https://arxiv.org/abs/1912.01865), which scores every domain by itself. The generator is CycleGAN's, without the
     norm after its first layer: an instance norm would remove the labels' maps, which are constant in space.
 
     Args:
@@ -49,6 +54,10 @@ class StarGAN(GenerativeModel):
         halvings: strided layers of the generator.
         critic_width: channels of the critic's first layer.
         critic_layers: strided layers of the critic (6 for 128 pixels).
+        critic_norm: the critic's normalisation, which leaves every image to itself, as the penalty asks.
+        critic_per_label: whether D_src has a map for each name of one label set, and that of an image's label counts:
+            of c′ for x, of c for G(x, c) and x̂. Of an image without a label it is 0.
+        loss: the adversarial pair.
         n_critic: iterations per generator update; the critic updates in each.
     """
 
@@ -74,6 +83,9 @@ class StarGAN(GenerativeModel):
         halvings: int = 2,
         critic_width: int = 64,
         critic_layers: int = 6,
+        critic_norm: Literal["none", "instance"] = "none",
+        critic_per_label: bool = False,
+        loss: LossName = "wasserstein",
         n_critic: int = 5,
         lr: float | dict[str, float] = 1e-4,
         **engine,
@@ -85,14 +97,17 @@ class StarGAN(GenerativeModel):
         self.names = [name for names in labels.values() for name in names]
         self.require("labels", labels, len(self.names) == len({*self.names}) > 0, "names, each once")
         self._require_exclusive(exclusive, labels.get(BINARY, ()))
-        multiple, least = 1 << max(halvings, critic_layers), max(4, 2 << halvings)  # of what is reflected
+        multiple, normed = 1 << max(halvings, critic_layers), critic_norm != "none"
+        least = max(4, 2 << halvings, normed * 2 << critic_layers)  # reflected, twice; of one pixel a norm leaves 0
         refuse_unsuited("StarGAN", self.shape, halvings, critic_layers, multiple=multiple, least=least)
         self.labels, self.exclusive, self.n_critic, self.multiple = dict(labels), exclusive, n_critic, 1 << halvings
         self.sizes, self.several = [len(names) for names in labels.values()], len(labels) > 1
-        told = len(self.names) + len(labels) * self.several
+        alone = [*labels] == ["label"] or not critic_per_label
+        self.require("critic_per_label", critic_per_label, alone, "false: not all labels are of one set of names")
+        told, sources = len(self.names) + len(labels) * self.several, len(self.names) if critic_per_label else 1
         self.generator = Painter(self.shape[0], told, width, blocks, halvings)
-        self.critic = Judge(self.shape, len(self.names), critic_width, critic_layers)
-        self.loss = LOSSES["wasserstein"]
+        self.critic = Judge(self.shape, sources, len(self.names), critic_width, critic_layers, critic_norm)
+        self.loss = LOSSES[loss]
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
         x, own = batch["image"], self.described(batch)
@@ -100,26 +115,34 @@ class StarGAN(GenerativeModel):
         with torch.set_grad_enabled(plays and torch.is_grad_enabled()):
             fake = self.generator(x, asked)
 
-        source, said = self.critic(torch.cat([x, fake.detach()]))
-        yield (
-            "critic",
-            {
-                "adversarial": self.loss.critic(*source.chunk(2)),
-                "classification": self.misread(said[: len(x)], own),
-                "gradient_penalty": gradient_penalty(lambda images: self.critic(images)[0], x, fake.detach()),
-            },
-        )
+        source, said = self.judged(torch.cat([x, fake.detach()]), torch.cat([own, asked]))
+        terms = {
+            "adversarial": self.loss.critic(*source.chunk(2)),
+            "classification": self.misread(said[: len(x)], own),
+        }
+        if self.weights["gradient_penalty"]:
+            terms["gradient_penalty"] = gradient_penalty(lambda images: self.judged(images, asked)[0], x, fake.detach())
+        yield "critic", terms
 
         if plays:
-            source, said = self.critic(fake)
-            terms = {
-                "adversarial": self.loss.generator(source, None),
-                "target": self.misread(said, asked),
-                "reconstruction": l1_loss(self.generator(fake, own), x),
-            }
-            if self.weights["identity"]:
-                terms["identity"] = l1_loss(self.generator(x, own), x)
-            yield "generator", terms
+            source, said = self.judged(fake, asked)
+            real = self.judged(x, own)[0] if self.loss.relative else None
+            yield (
+                "generator",
+                {
+                    "adversarial": self.loss.generator(source, real),
+                    "target": self.misread(said, asked),
+                    "reconstruction": l1_loss(self.generator(fake, own), x),
+                    "identity": self.changed(x, fake, (asked == own).all(1)),
+                },
+            )
+
+    def judged(self, images: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """D_src of images that have, or were asked for, the labels c, (B, 1, h, w), and the logits of D_cls."""
+        source, said = self.critic(images)
+        if source.shape[1] > 1:
+            source = (source * c.clamp(min=0)[:, :, None, None]).sum(1, keepdim=True)
+        return source, said
 
     # Labels
 
@@ -153,6 +176,10 @@ class StarGAN(GenerativeModel):
         for column, logits, c in zip(self.labels, said.split(self.sizes, 1), wanted.split(self.sizes, 1), strict=True):
             nats.append(presences(logits, c) if column == BINARY else choice(logits, c))
         return (torch.stack(nats, 1) * self.mask(described)).sum(1).mean()
+
+    def changed(self, x: Tensor, fake: Tensor, same: Tensor) -> Tensor:
+        """‖x − G(x, c)‖₁ of the images asked for what they are, 0 of the others, the mean over all."""
+        return ((fake - x).abs().flatten(1).mean(1) * same).mean()
 
     def mask(self, described: Tensor) -> Tensor:
         """Which set each row's labels are of, one-hot, (B, sets); 0 for none."""
@@ -256,21 +283,27 @@ class Painter(nn.Module):
 
 
 class Judge(nn.Module):
-    """D(x): a map of scores D_src, (B, 1, h, w), and logits D_cls, (B, labels); appendix 7.2, table 5.
+    """D(x): maps of scores D_src, (B, sources, h, w), and logits D_cls, (B, labels); appendix 7.2, table 5.
 
     Args:
         shape: (C, H, W).
+        sources: number of maps.
         labels: number of logits.
         width: channels of the first layer, doubled by every other.
         layers: strided layers.
+        norm: after each layer but the first.
     """
 
-    def __init__(self, shape: tuple[int, int, int], labels: int, width: int, layers: int):
+    def __init__(
+        self, shape: tuple[int, int, int], sources: int, labels: int, width: int, layers: int, norm: NormName
+    ):
         super().__init__()
         widths = [shape[0], *(width << k for k in range(layers))]
-        downs = [[nn.Conv2d(a, b, 4, stride=2, padding=1), nn.LeakyReLU(0.01)] for a, b in pairwise(widths)]
-        self.trunk = nn.Sequential(*(layer for down in downs for layer in down))
-        self.source = nn.Conv2d(widths[-1], 1, 3, padding=1, bias=False)
+        self.trunk = nn.Sequential()
+        for k, (inputs, outputs) in enumerate(pairwise(widths)):
+            normed = [NORMS[norm](outputs)] * (k > 0)
+            self.trunk.extend([nn.Conv2d(inputs, outputs, 4, stride=2, padding=1), *normed, nn.LeakyReLU(0.01)])
+        self.source = nn.Conv2d(widths[-1], sources, 3, padding=1, bias=False)
         self.domain = nn.Conv2d(widths[-1], labels, (shape[1] >> layers, shape[2] >> layers), bias=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,8 +8,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from genlit.data import Folder
 from genlit.errors import GenlitError
-from genlit.losses.penalties import input_gradient
+from genlit.losses.adversarial import LOSSES
+from genlit.losses.penalties import gradient_penalty, input_gradient
 from genlit.models import StarGAN
+from genlit.nn.norm import InstanceNorm
 from tests.games import trainer
 
 STYLES = {"label": ["red", "green", "blue"]}
@@ -130,7 +132,7 @@ def test_the_terms_are_the_equations(play, identity: float):
     terms = play(model, image=x, label=label)
     assert {player: [*each] for player, each in terms.items()} == {
         "critic": ["adversarial", "classification", "gradient_penalty"],
-        "generator": ["adversarial", "target", "reconstruction"] + ["identity"] * bool(identity),
+        "generator": ["adversarial", "target", "reconstruction", "identity"],
     }
     torch.manual_seed(3)
     own = model.described({"image": x, "label": label})
@@ -151,13 +153,64 @@ def test_the_terms_are_the_equations(play, identity: float):
         "adversarial": -fake_source.mean(),
         "target": cross_entropy(fake_said, asked.argmax(1)),
         "reconstruction": l1_loss(model.generator(fake, own), x),
+        "identity": (fake - x).abs().mean((1, 2, 3))[(asked == own).all(1)].sum() / 4,
     }
     total = expected["adversarial"] + expected["target"] + 10 * expected["reconstruction"]
-    if identity:
-        expected["identity"] = l1_loss(model.generator(x, own), x)
-        total = total + identity * expected["identity"]
+    total = total + identity * expected["identity"]
     torch.testing.assert_close(terms["generator"], expected)
     torch.testing.assert_close(model.total("generator", terms["generator"]), total)
+
+
+def test_an_image_that_is_asked_for_what_it_is_should_not_change():
+    x, fake = torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 0.5)
+    assert small().changed(x, fake, torch.tensor([True, False])) == 0.25
+
+
+@pytest.mark.parametrize("name", ["least-squares", "relativistic"])
+def test_another_loss_plays_without_the_penalty(play, name: str):
+    model, x = small(loss=name, critic_norm="instance", weights={"gradient_penalty": 0.0}, n_critic=1), images(4)
+    torch.manual_seed(3)
+    terms = play(model, image=x, label=torch.tensor([2, 0, 1, 1]))
+    assert [*terms["critic"]] == ["adversarial", "classification"]
+    torch.manual_seed(3)
+    fake = model.generator(x, model.reordered(model.described({"image": x, "label": torch.tensor([2, 0, 1, 1])})))
+    real, fooled = model.critic(x)[0], model.critic(fake)[0]
+    torch.testing.assert_close(terms["critic"]["adversarial"], LOSSES[name].critic(real, fooled))
+    torch.testing.assert_close(terms["generator"]["adversarial"], LOSSES[name].generator(fooled, real))
+
+
+def test_a_critic_per_label_scores_an_image_for_its_own():
+    model, x = small(critic_per_label=True), images(3)
+    c = torch.tensor([[0.0, 1, 0], [1, 0, 0], [-1, -1, -1]], dtype=torch.float64)
+    maps, said = model.critic(x)
+    source, logits = model.judged(x, c)
+    assert maps.shape == (3, 3, 2, 2)
+    assert torch.equal(source, torch.stack([maps[0, 1:2], maps[1, 0:1], torch.zeros_like(maps[2, :1])]))
+    assert torch.equal(logits, said)
+    with pytest.raises(GenlitError, match="critic_per_label is True: it must be false"):
+        small(labels=TWO_SETS, critic_per_label=True)
+
+
+@pytest.mark.parametrize("per_label", [False, True])
+def test_players_are_told_the_labels_of_what_they_judge(play, per_label: bool):
+    model, x, label = small(critic_per_label=per_label, n_critic=1), images(4), torch.tensor([2, 0, 1, 1])
+    torch.manual_seed(3)
+    terms = play(model, image=x, label=label)
+    torch.manual_seed(3)
+    own = model.described({"image": x, "label": label})
+    asked = model.reordered(own)
+    fake = model.generator(x, asked)
+    real, fooled = model.judged(x, own)[0].mean(), model.judged(fake, asked)[0].mean()
+    slope = gradient_penalty(lambda images: model.judged(images, asked)[0], x, fake.detach())
+    torch.testing.assert_close(terms["critic"]["adversarial"], fooled - real)
+    torch.testing.assert_close(terms["critic"]["gradient_penalty"], slope)
+    torch.testing.assert_close(terms["generator"]["adversarial"], -fooled)
+
+
+def test_a_norm_leaves_every_image_to_itself():
+    critic, x = small(critic_norm="instance").critic, images(4)
+    assert [type(layer) for layer in critic.trunk].count(InstanceNorm) == 1
+    torch.testing.assert_close(critic(x)[0], torch.cat([critic(one)[0] for one in x.split(1)]))
 
 
 def test_a_generator_that_changes_nothing_or_is_its_own_inverse_reconstructs(play):
@@ -257,6 +310,7 @@ def test_what_is_no_domain_is_refused(to: str):
         ((3, 12, 12), {"critic_layers": 3}, "12x12 pixels do not suit 2 halvings and 3 strided critic layers"),
         ((3, 16, 16), {"halvings": 4}, "16x16 pixels do not suit 4 halvings .* and at least 32"),
         ((3, 2, 2), {"halvings": 0}, "at least 4"),
+        ((3, 8, 8), {"critic_layers": 3, "critic_norm": "instance"}, "at least 16"),
         ((3, 8, 8), {"labels": {}}, "names, each once"),
         ((3, 8, 8), {"labels": {"label": ["a", "a"]}}, "names, each once"),
     ],
