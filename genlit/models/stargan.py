@@ -294,9 +294,7 @@ class Judge(nn.Module):
         norm: after each layer but the first.
     """
 
-    def __init__(
-        self, shape: tuple[int, int, int], sources: int, labels: int, width: int, layers: int, norm: NormName
-    ):
+    def __init__(self, shape: tuple[int, int, int], sources: int, labels: int, width: int, layers: int, norm: NormName):
         super().__init__()
         widths = [shape[0], *(width << k for k in range(layers))]
         self.trunk = nn.Sequential()
