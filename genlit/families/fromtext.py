@@ -11,9 +11,9 @@ from genlit.families.adversarial import Adversarial
 from genlit.families.sampling import one_of
 from genlit.losses.matching import matching
 from genlit.model import Batch, Turn
-from genlit.nn.convolutional import convolutional_encoder, convolutional_generator, convolutional_trunk
-from genlit.nn.initial import normal
-from genlit.nn.norm import NORMS, NormName
+from genlit.nn.captioned import TextCritic, TextGenerator
+from genlit.nn.convolutional import convolutional_encoder
+from genlit.nn.norm import NormName
 from genlit.nn.sentences import SentenceEncoder, Sentences
 from genlit.nn.text import TextEncoder, Vocabulary, mismatched
 
@@ -160,6 +160,16 @@ class FromText(Adversarial):
         return [examples[row] for row in one_of(len(examples), draws[:, -1]).tolist()]
 
 
+class AugmentsText(FromText):
+    """Adds λ KL(N(μ(h), σ²(h)) ‖ N(0, I)) to the loss of a generator whose condition is Augmented."""
+
+    terms = FromText.terms | {"kl": 2.0}
+
+    def generator_terms(self, fake: Tensor, real: Tensor, text: Tensor) -> dict[str, Tensor]:
+        kl = self.generator.condition.normal(text).kl().mean()
+        return super().generator_terms(fake, real, text=text) | {"kl": kl}
+
+
 class LearnsText(FromText):
     """Learns the embedding of text itself, beside an embedding of images v: the player "encoders" plays first.
 
@@ -205,79 +215,3 @@ class LearnsText(FromText):
         texts = self.text(self.vocabulary.numbers(batch["text"]))
         yield "encoders", {"matching": matching(texts, self.vision(batch["image"]), batch["text"])}
         yield from super().turns(batch)
-
-
-class Projection(nn.Sequential):
-    """h, reduced: a linear map and LeakyReLU.
-
-    Args:
-        embedding: D.
-        projected: numbers that h is reduced to.
-    """
-
-    def __init__(self, embedding: int, projected: int):
-        super().__init__(nn.Linear(embedding, projected), nn.LeakyReLU(0.2, True))
-
-    def forward(self, text: Tensor, noise: Tensor | None = None) -> Tensor:
-        """(B, projected) of texts (B, D), whatever the noise."""
-        return super().forward(text)
-
-
-class TextGenerator(nn.Module):
-    """G(z, c): DCGAN's generator of z beside c, to which h is reduced.
-
-    Args:
-        shape: (C, H, W).
-        condition: c of h and of noise.
-        latent: numbers in z.
-        projected: numbers in c.
-        width: channels next to the image.
-        norm: the normalisation.
-    """
-
-    def __init__(
-        self,
-        shape: tuple[int, int, int],
-        condition: nn.Module,
-        latent: int,
-        projected: int,
-        width: int,
-        norm: NormName,
-    ):
-        super().__init__()
-        self.latent, self.condition = latent, condition
-        self.network = convolutional_generator(shape, latent + projected, width, norm)
-
-    def forward(self, noise: Tensor, text: Tensor) -> Tensor:
-        """Images of z, beside it the condition's noise if it takes any, and of texts."""
-        z, epsilon = noise[:, : self.latent], noise[:, self.latent :]
-        return self.network(torch.cat([z, self.condition(text, epsilon)], 1))
-
-
-class TextCritic(nn.Module):
-    """Logits of images (B, C, H, W) and texts (B, D): h, projected, stands beside the features at 4x4, everywhere.
-
-    Args:
-        shape: (C, H, W).
-        width: channels next to the image.
-        embedding: D.
-        projected: numbers that h is reduced to.
-        norm: the normalisation.
-    """
-
-    def __init__(self, shape: tuple[int, int, int], width: int, embedding: int, projected: int, norm: NormName):
-        super().__init__()
-        trunk, features = convolutional_trunk(shape, width, norm)
-        channels = features // 16
-        self.trunk, self.project = trunk[:-1], Projection(embedding, projected)  # features that are not flattened
-        joint = nn.Conv2d(channels + projected, channels, 1, bias=norm == "none")
-        layers = [joint, NORMS[norm](channels), nn.LeakyReLU(0.2, True), nn.Conv2d(channels, 1, 4), nn.Flatten()]
-        self.head = normal(nn.Sequential(*layers))
-
-    def forward(self, images: Tensor, *texts: Tensor) -> Tensor:
-        """A column for each of the texts (B, D) that every image is judged with."""
-        seen = self.trunk(images)
-        return torch.cat([self.head(torch.cat([seen, self.everywhere(text)], 1)) for text in texts], 1)
-
-    def everywhere(self, text: Tensor) -> Tensor:
-        return self.project(text)[:, :, None, None].expand(-1, -1, 4, 4)

@@ -9,6 +9,7 @@ from torch.nn.functional import one_hot
 from genlit.families.adversarial import Adversarial
 from genlit.families.sampling import one_of
 from genlit.model import Batch
+from genlit.nn.maps import with_maps
 from genlit.nn.networks import NETWORKS, MakesTrunk, NetworksName, Shape
 from genlit.nn.norm import NormName
 
@@ -86,8 +87,7 @@ class Concatenation(nn.Module):
         self.head = nn.Linear(features, 1)
 
     def forward(self, images: Tensor, label: Tensor) -> Tensor:
-        maps = one_hot(label, self.classes).to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])
-        return self.head(self.trunk(torch.cat([images, maps], 1)))
+        return self.head(self.trunk(with_maps(images, one_hot(label, self.classes))))
 
 
 class Projection(nn.Module):

@@ -1,40 +1,10 @@
 """StackGAN, stage I: small images of captions."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from genlit.families.fromtext import FromText, LearnsText
-from genlit.nn.normal import Normal
-
-
-class Augmented(nn.Module):
-    """c = μ(h) + σ(h) ε: conditioning augmentation, section 3.2.
-
-    Args:
-        embedding: numbers in h.
-        projected: numbers in c.
-    """
-
-    def __init__(self, embedding: int, projected: int):
-        super().__init__()
-        self.parameters_of = nn.Linear(embedding, 2 * projected)
-
-    def forward(self, text: Tensor, noise: Tensor) -> Tensor:
-        return self.normal(text).at(noise)
-
-    def normal(self, text: Tensor) -> Normal:
-        """N(μ(h), σ²(h))."""
-        return Normal.of(self.parameters_of(text))
-
-
-class AugmentsText(FromText):
-    """Adds λ KL(N(μ(h), σ²(h)) ‖ N(0, I)) to the loss of a generator whose condition is Augmented."""
-
-    terms = FromText.terms | {"kl": 2.0}
-
-    def generator_terms(self, fake: Tensor, real: Tensor, text: Tensor) -> dict[str, Tensor]:
-        kl = self.generator.condition.normal(text).kl().mean()
-        return super().generator_terms(fake, real, text=text) | {"kl": kl}
+from genlit.families.fromtext import AugmentsText, LearnsText
+from genlit.nn.captioned import Augmented
 
 
 class StackGAN(AugmentsText, LearnsText):

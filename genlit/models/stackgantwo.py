@@ -10,9 +10,11 @@ from torch.nn.functional import interpolate
 
 from genlit import runs
 from genlit.errors import GenlitError
-from genlit.families.fromtext import TextGenerator
-from genlit.models.stackgan import Augmented, AugmentsText, StackGAN
+from genlit.families.fromtext import AugmentsText
+from genlit.models.stackgan import StackGAN
+from genlit.nn.captioned import Augmented, TextGenerator
 from genlit.nn.initial import normal
+from genlit.nn.maps import with_maps
 from genlit.nn.norm import NORMS, NormName
 from genlit.nn.residual import Residual
 
@@ -159,9 +161,7 @@ class Refiner(nn.Module):
         self.up = normal(nn.Sequential(*joint, *residuals, *ups, last, nn.Tanh()))
 
     def forward(self, images: Tensor, noise: Tensor, text: Tensor) -> Tensor:
-        seen, c = self.down(images), self.condition(text, noise)
-        everywhere = c[:, :, None, None].expand(-1, -1, *seen.shape[2:])
-        return self.up(torch.cat([seen, everywhere], 1))
+        return self.up(with_maps(self.down(images), self.condition(text, noise)))
 
 
 def normed(inputs: int, outputs: int, norm: NormName, halves: bool = False) -> list[nn.Module]:

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, interpolate, l1_loss, one_hot
 
 from genlit.capabilities import NOT
-from genlit.errors import known
+from genlit.errors import GenlitError, known
 from genlit.losses.adversarial import LOSSES, LossName
 from genlit.losses.penalties import gradient_penalty
 from genlit.model import Batch, GenerativeModel, Turn
+from genlit.nn.maps import with_maps
 from genlit.nn.norm import NORMS, NormName
 from genlit.nn.shapes import refuse_unsuited
 from genlit.nn.translation import translator
@@ -34,13 +35,13 @@ class StarGAN(GenerativeModel):
     are each there or not (binary cross-entropies, summed). With several sets, c is theirs side by side and a mask that
     says which is known, the others being 0 (section 3.3). Labels of −1 in a batch are unknown, and one of them makes
     its set unknown. An image that knows several sets stands for one of them, drawn anew each time; one that knows none
-    is not classified. Target labels are those of the batch's images that know the same set, in a random order. Adam
-    1e-4, (.5, .999), batch 16.
+    is not classified. Target labels are those of the images in a process's micro-batch that know the same set, in a
+    random order: in small ones more images are asked for what they are. Adam 1e-4, (.5, .999), batch 16.
 
     Departs from the paper: a batch may mix the sets. "identity" is CycleGAN's (Zhu et al. 2017, section 5.2), of the
-    images that happen to be asked for their own labels, so that it costs no pass: without it a short training learns to
-    invert colours, which the way back undoes. CycleGAN's loss and critic's norm are offered, with a penalty of weight
-    0, for a game that is decided sooner, and the critic of StarGAN v2 (Choi et al. 2020, section 3.2,
+    labelled images that are by chance asked for what they are, so it costs no pass: without it a short training learns
+    to invert colours, which the way back undoes. CycleGAN's loss and critic's norm are offered, with a penalty of
+    weight 0, for a game that is decided sooner, and the critic of StarGAN v2 (Choi et al. 2020, section 2.1,
     https://arxiv.org/abs/1912.01865), which scores every domain by itself. The generator is CycleGAN's, without the
     norm after its first layer: an instance norm would remove the labels' maps, which are constant in space.
 
@@ -102,8 +103,9 @@ class StarGAN(GenerativeModel):
         refuse_unsuited("StarGAN", self.shape, halvings, critic_layers, multiple=multiple, least=least)
         self.labels, self.exclusive, self.n_critic, self.multiple = dict(labels), exclusive, n_critic, 1 << halvings
         self.sizes, self.several = [len(names) for names in labels.values()], len(labels) > 1
-        alone = [*labels] == ["label"] or not critic_per_label
-        self.require("critic_per_label", critic_per_label, alone, "false: not all labels are of one set of names")
+        fits = not critic_per_label or [*labels] == ["label"]
+        self.require("critic_per_label", critic_per_label, fits, "false, or the labels those of `label` alone")
+        self.require("critic_norm", critic_norm, critic_norm in ("none", "instance"), "none or instance")
         told, sources = len(self.names) + len(labels) * self.several, len(self.names) if critic_per_label else 1
         self.generator = Painter(self.shape[0], told, width, blocks, halvings)
         self.critic = Judge(self.shape, sources, len(self.names), critic_width, critic_layers, critic_norm)
@@ -111,33 +113,49 @@ class StarGAN(GenerativeModel):
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
         x, own = batch["image"], self.described(batch)
+        self.refuse_alone(x)
         asked, plays = self.reordered(own), self.every(self.n_critic)
         with torch.set_grad_enabled(plays and torch.is_grad_enabled()):
             fake = self.generator(x, asked)
 
-        source, said = self.judged(torch.cat([x, fake.detach()]), torch.cat([own, asked]))
+        yield "critic", self.judging(x, own, fake.detach(), asked)
+
+        if plays:
+            same = (asked == own).all(1) & self.mask(own).any(1)
+            yield (
+                "generator",
+                {
+                    **self.fooling(x, own, fake, asked),
+                    "reconstruction": l1_loss(self.generator(fake, own), x),
+                    "identity": ((fake - x).abs().flatten(1).mean(1) * same).mean(),
+                },
+            )
+
+    def refuse_alone(self, x: Tensor) -> None:
+        if self.training and len(x) == 1:
+            raise GenlitError(
+                "StarGAN: a micro-batch of one image has no other's labels to ask for: raise --data.batch_size, or"
+                " lower --model.accumulate or the number of devices"
+            )
+
+    def judging(self, x: Tensor, own: Tensor, fake: Tensor, asked: Tensor) -> dict[str, Tensor]:
+        """The critic's losses, on images and detached fakes."""
+        source, said = self.scores(torch.cat([x, fake]), torch.cat([own, asked]))
         terms = {
             "adversarial": self.loss.critic(*source.chunk(2)),
             "classification": self.misread(said[: len(x)], own),
         }
         if self.weights["gradient_penalty"]:
-            terms["gradient_penalty"] = gradient_penalty(lambda images: self.judged(images, asked)[0], x, fake.detach())
-        yield "critic", terms
+            terms["gradient_penalty"] = gradient_penalty(lambda images: self.scores(images, asked)[0], x, fake)
+        return terms
 
-        if plays:
-            source, said = self.judged(fake, asked)
-            real = self.judged(x, own)[0] if self.loss.relative else None
-            yield (
-                "generator",
-                {
-                    "adversarial": self.loss.generator(source, real),
-                    "target": self.misread(said, asked),
-                    "reconstruction": l1_loss(self.generator(fake, own), x),
-                    "identity": self.changed(x, fake, (asked == own).all(1)),
-                },
-            )
+    def fooling(self, x: Tensor, own: Tensor, fake: Tensor, asked: Tensor) -> dict[str, Tensor]:
+        """What the generator minimises by what the critic says."""
+        source, said = self.scores(fake, asked)
+        real = self.scores(x, own)[0] if self.loss.relative else None
+        return {"adversarial": self.loss.generator(source, real), "target": self.misread(said, asked)}
 
-    def judged(self, images: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    def scores(self, images: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """D_src of images that have, or were asked for, the labels c, (B, 1, h, w), and the logits of D_cls."""
         source, said = self.critic(images)
         if source.shape[1] > 1:
@@ -176,10 +194,6 @@ class StarGAN(GenerativeModel):
         for column, logits, c in zip(self.labels, said.split(self.sizes, 1), wanted.split(self.sizes, 1), strict=True):
             nats.append(presences(logits, c) if column == BINARY else choice(logits, c))
         return (torch.stack(nats, 1) * self.mask(described)).sum(1).mean()
-
-    def changed(self, x: Tensor, fake: Tensor, same: Tensor) -> Tensor:
-        """‖x − G(x, c)‖₁ of the images asked for what they are, 0 of the others, the mean over all."""
-        return ((fake - x).abs().flatten(1).mean(1) * same).mean()
 
     def mask(self, described: Tensor) -> Tensor:
         """Which set each row's labels are of, one-hot, (B, sets); 0 for none."""
@@ -230,8 +244,8 @@ class StarGAN(GenerativeModel):
         asked = [to] if to in self.domains else [name.strip() for name in to.split(",")]
         known("to", asked, self.domains)
         wanted = {name if name in self.names else name.removeprefix(NOT): name in self.names for name in asked}
-        together = len(asked) == 1 or {*wanted} <= {*self.labels.get(BINARY, ())}
-        self.require_argument("to", to, together, "one name, or several attributes")
+        together = len(asked) == 1 or ({*wanted} <= {*self.labels.get(BINARY, ())} and len(wanted) == len(asked))
+        self.require_argument("to", to, together, "one name, or several attributes, each once")
         there = [sum(wanted.get(name, False) for name in group) for group in self.exclusive]
         self.require_argument("to", to, max(there, default=0) <= 1, "attributes that do not exclude each other")
         met = (group for group, number in zip(self.exclusive, there, strict=True) if number)
@@ -254,7 +268,7 @@ class StarGAN(GenerativeModel):
         return self.critic(images)[1]
 
     def compilable(self) -> list[nn.Module]:
-        return [self.generator]
+        return [self.generator] if self.weights["gradient_penalty"] else super().compilable()
 
     def _require_exclusive(self, exclusive: list[list[str]], attributes: Sequence[str]) -> None:
         names = [name for group in exclusive for name in group]
@@ -278,8 +292,7 @@ class Painter(nn.Module):
         self.network = translator(channels + told, channels, width, blocks, halvings, first_norm=False)
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
-        maps = c[:, :, None, None].expand(-1, -1, *x.shape[2:])
-        return self.network(torch.cat([x, maps], 1))
+        return self.network(with_maps(x, c))
 
 
 class Judge(nn.Module):

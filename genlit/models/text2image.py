@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from genlit.families.fromtext import LearnsText, Projection
+from genlit.families.fromtext import LearnsText
+from genlit.nn.captioned import Reduced
 
 
 class Text2Image(LearnsText):
@@ -20,7 +21,7 @@ class Text2Image(LearnsText):
     The options are those of LearnsText.
     """
 
-    reduces = Projection
+    reduces = Reduced
     terms = LearnsText.terms | {"interpolated": 1.0}
 
     def generator_terms(self, fake: Tensor, real: Tensor, text: Tensor) -> dict[str, Tensor]:

@@ -82,7 +82,7 @@ def sample(
         GenlitError: the model can do neither, or knows no such class, code or word, or the options contradict each
             other.
     """
-    _refuse(count, label, traverse, classes, interpolate or film is not None)
+    _refuse(count, label, traverse, classes, truncation, interpolate or film is not None)
     path = runs.resolve(run)
     model = watched(load(path, device=device, trust=trust))
     require(model, "sample", Samples, Translates)
@@ -90,7 +90,12 @@ def sample(
     if traverse is not None:
         values = None if classes is None else classes_of(classes, data_of(path))
         traversed(folder, model, traverse, count, seed, values)
-    elif isinstance(model, Samples):
+    elif not isinstance(model, Samples):
+        _refuse_for_translators(
+            run, model, label=label, text=text, interpolate=interpolate, film=film, truncation=truncation
+        )
+        translations(folder, model, data_of(path), count or COUNT, split)
+    else:
         condition = {} if label is None else {"label": class_of(label, data_of(path))}
         condition |= {} if text is None else {"text": understood(text, model)}
         condition |= {} if truncation is None else {"truncation": truncation}
@@ -106,18 +111,27 @@ def sample(
             save(folder, images, [text] * len(images) if text else model.captions(len(images), seed=seed))
         else:
             save(folder, images)
-    else:
-        if label is not None or text is not None:
-            name = type(model).__name__
-            raise GenlitError(
-                f"--label, --text: {name} translates images; to one domain: genlit translate {run} --to ..."
-            )
-        translations(folder, model, data_of(path), count or COUNT, split)
     print(folder)
     return folder
 
 
-def _refuse(count: int | None, label: str | None, traverse: str | None, classes: str | None, walks: bool) -> None:
+def _refuse_for_translators(run: str, model: Translates, **given: str | float | bool | None) -> None:
+    """Refuses what is said of samples, which a model that translates has none of."""
+    if said := [f"--{name}" for name, value in given.items() if value not in (None, False)]:
+        name = type(model).__name__
+        raise GenlitError(
+            f"{', '.join(said)}: {name} translates images; to one domain: genlit translate {run} --to ..."
+        )
+
+
+def _refuse(
+    count: int | None,
+    label: str | None,
+    traverse: str | None,
+    classes: str | None,
+    truncation: float | None,
+    walks: bool,
+) -> None:
     """Refuses options that say nothing, or nothing together."""
     if count is not None and count < 1:
         raise GenlitError(f"--count: {count} images cannot be written; ask for at least 1")
@@ -125,6 +139,8 @@ def _refuse(count: int | None, label: str | None, traverse: str | None, classes:
         raise GenlitError("--classes says which labels to show side by side: add --traverse label")
     if traverse is not None and label is not None:
         raise GenlitError("--label: one class alone has no traversal; leave it out, or choose columns with --classes")
+    if traverse is not None and truncation is not None:
+        raise GenlitError("--truncation says which samples are drawn, and --traverse varies a code: choose one of them")
     if traverse is not None and walks:
         raise GenlitError("--traverse varies a code, --interpolate and --film walk between samples: choose one of them")
 

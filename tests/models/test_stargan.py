@@ -161,9 +161,10 @@ def test_the_terms_are_the_equations(play, identity: float):
     torch.testing.assert_close(model.total("generator", terms["generator"]), total)
 
 
-def test_an_image_that_is_asked_for_what_it_is_should_not_change():
-    x, fake = torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 0.5)
-    assert small().changed(x, fake, torch.tensor([True, False])) == 0.25
+@pytest.mark.parametrize("labels", [STYLES, TWO_SETS])
+def test_images_without_a_label_are_not_asked_for_what_they_are(play, labels: dict[str, list[str]]):
+    batch = {"image": images(2), "label": torch.tensor([-1, -1]), "attributes": torch.full((2, 2), -1.0).double()}
+    assert play(small(labels=labels, n_critic=1), **batch)["generator"]["identity"] == 0
 
 
 @pytest.mark.parametrize("name", ["least-squares", "relativistic"])
@@ -183,7 +184,7 @@ def test_a_critic_per_label_scores_an_image_for_its_own():
     model, x = small(critic_per_label=True), images(3)
     c = torch.tensor([[0.0, 1, 0], [1, 0, 0], [-1, -1, -1]], dtype=torch.float64)
     maps, said = model.critic(x)
-    source, logits = model.judged(x, c)
+    source, logits = model.scores(x, c)
     assert maps.shape == (3, 3, 2, 2)
     assert torch.equal(source, torch.stack([maps[0, 1:2], maps[1, 0:1], torch.zeros_like(maps[2, :1])]))
     assert torch.equal(logits, said)
@@ -191,17 +192,27 @@ def test_a_critic_per_label_scores_an_image_for_its_own():
         small(labels=TWO_SETS, critic_per_label=True)
 
 
-@pytest.mark.parametrize("per_label", [False, True])
-def test_players_are_told_the_labels_of_what_they_judge(play, per_label: bool):
-    model, x, label = small(critic_per_label=per_label, n_critic=1), images(4), torch.tensor([2, 0, 1, 1])
+def test_a_critic_under_no_penalty_may_be_compiled():
+    for weight, networks in ((10.0, ["generator"]), (0.0, ["critic", "generator"])):
+        model = small(weights={"gradient_penalty": weight})
+        assert model.compilable() == [model.get_submodule(name) for name in networks]
+
+
+def test_a_critic_that_mixes_images_is_refused():
+    with pytest.raises(GenlitError, match="critic_norm is batch: it must be none or instance"):
+        small(critic_norm="batch")
+
+
+def test_the_critic_is_told_the_labels_of_what_it_judges(play):
+    model, x, label = small(critic_per_label=True, n_critic=1), images(4), torch.tensor([2, 0, 1, 1])
     torch.manual_seed(3)
     terms = play(model, image=x, label=label)
     torch.manual_seed(3)
     own = model.described({"image": x, "label": label})
     asked = model.reordered(own)
     fake = model.generator(x, asked)
-    real, fooled = model.judged(x, own)[0].mean(), model.judged(fake, asked)[0].mean()
-    slope = gradient_penalty(lambda images: model.judged(images, asked)[0], x, fake.detach())
+    real, fooled = model.scores(x, own)[0].mean(), model.scores(fake, asked)[0].mean()
+    slope = gradient_penalty(lambda images: model.scores(images, asked)[0], x, fake.detach())
     torch.testing.assert_close(terms["critic"]["adversarial"], fooled - real)
     torch.testing.assert_close(terms["critic"]["gradient_penalty"], slope)
     torch.testing.assert_close(terms["generator"]["adversarial"], -fooled)
@@ -240,6 +251,11 @@ def test_the_papers_critic():
     source, said = critic(torch.zeros(1, 3, 128, 128))
     assert source.shape == (1, 1, 2, 2)
     assert said.shape == (1, 5)
+
+
+def test_an_image_that_is_alone_has_nothing_to_be_asked_for(play):
+    with pytest.raises(GenlitError, match="a micro-batch of one image has no other's labels to ask for"):
+        play(small(), image=images(1), label=torch.tensor([0]))
 
 
 # Translation
@@ -298,7 +314,9 @@ def test_images_of_any_size_are_translated():
     assert model.training
 
 
-@pytest.mark.parametrize("to", ["yellow", "red,green", "red,framed", "not-red", "framed,yellow"])
+@pytest.mark.parametrize(
+    "to", ["yellow", "red,green", "red,framed", "not-red", "framed,yellow", "framed,not-framed", "tall,tall"]
+)
 def test_what_is_no_domain_is_refused(to: str):
     with pytest.raises(GenlitError, match=r"to"):
         small(labels=TWO_SETS).translate(images(1), to)

@@ -160,8 +160,10 @@ def test_walks_between_samples_are_rows_of_a_picture_or_frames_of_a_film(trained
         ("pixels", ["--truncation", 0.5], "truncation is 0.5: it must be left out: this model has no Gaussian prior"),
         ("codes", ["--truncation", 0], "truncation is 0.0: it must be above 0"),
         ("labels", ["--traverse", "label", "--interpolate"], "choose one of them"),
+        ("labels", ["--traverse", "label", "--truncation", 0.5], "choose one of them"),
+        ("styles", ["--film", "walk.webp", "--truncation", 0.5], "--film, --truncation: StarGAN translates images"),
     ],
 )
-def test_walks_and_truncation_that_a_model_does_not_have_are_refused(trained_run, run, words, said):
+def test_walks_and_truncation_that_say_nothing_are_refused(trained_run, run, words, said):
     with pytest.raises(GenlitError, match=said):
         command("sample", trained_run(run), *words)

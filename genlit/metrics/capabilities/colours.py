@@ -8,7 +8,7 @@ from genlit.data.domains import ByDomain
 from genlit.metrics.images import to_float
 from genlit.metrics.sets import BLOCK, Stored
 
-LEAST = 1e-6  # of a covariance's eigenvalues, so that a set without some colour is mapped, too
+LEAST = 1e-6  # variance that is added to every colour's, so that a set without some colour is mapped, too
 
 
 class Colours:
@@ -35,17 +35,17 @@ class Colours:
 
 
 def moments(images: Stored) -> tuple[Tensor, Tensor]:
-    """Mean (C,) and covariance (C, C) of all pixels' colours, float64."""
+    """Mean (C,) and covariance (C, C) of all pixels' colours, a little noise among them, float64."""
     n = total = products = 0
     for start in range(0, len(images), BLOCK):
         block = to_float(torch.from_numpy(images.array[start : start + BLOCK].copy())).double()
         colours = block.movedim(1, -1).flatten(0, -2)
         n, total, products = n + len(colours), total + colours.sum(0), products + colours.T @ colours
     mean = total / n
-    return mean, products / n - mean.outer(mean)
+    return mean, products / n - mean.outer(mean) + LEAST * torch.eye(len(mean), dtype=mean.dtype)
 
 
 def power(matrix: Tensor, exponent: float) -> Tensor:
     """A symmetric positive matrix to a power."""
     values, vectors = torch.linalg.eigh(matrix)
-    return vectors * values.clamp(min=LEAST) ** exponent @ vectors.T
+    return vectors * values.clamp(min=LEAST**2) ** exponent @ vectors.T
