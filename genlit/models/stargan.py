@@ -107,8 +107,8 @@ class StarGAN(GenerativeModel):
         self.require("critic_per_label", critic_per_label, fits, "false, or the labels those of `label` alone")
         self.require("critic_norm", critic_norm, critic_norm in ("none", "instance"), "none or instance")
         told, sources = len(self.names) + len(labels) * self.several, len(self.names) if critic_per_label else 1
-        self.generator = Painter(self.shape[0], told, width, blocks, halvings)
-        self.critic = Judge(self.shape, sources, len(self.names), critic_width, critic_layers, critic_norm)
+        self.generator = Generator(self.shape[0], told, width, blocks, halvings)
+        self.critic = Critic(self.shape, sources, len(self.names), critic_width, critic_layers, critic_norm)
         self.loss = LOSSES[loss]
 
     def turns(self, batch: Batch) -> Iterator[Turn]:
@@ -143,7 +143,7 @@ class StarGAN(GenerativeModel):
         source, said = self.scores(torch.cat([x, fake]), torch.cat([own, asked]))
         terms = {
             "adversarial": self.loss.critic(*source.chunk(2)),
-            "classification": self.misread(said[: len(x)], own),
+            "classification": self.nll(said[: len(x)], own),
         }
         if self.weights["gradient_penalty"]:
             terms["gradient_penalty"] = gradient_penalty(lambda images: self.scores(images, asked)[0], x, fake)
@@ -153,7 +153,7 @@ class StarGAN(GenerativeModel):
         """What the generator minimises by what the critic says."""
         source, said = self.scores(fake, asked)
         real = self.scores(x, own)[0] if self.loss.relative else None
-        return {"adversarial": self.loss.generator(source, real), "target": self.misread(said, asked)}
+        return {"adversarial": self.loss.generator(source, real), "target": self.nll(said, asked)}
 
     def scores(self, images: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """D_src of images that have, or were asked for, the labels c, (B, 1, h, w), and the logits of D_cls."""
@@ -170,14 +170,14 @@ class StarGAN(GenerativeModel):
         whole, dtype = torch.stack([(vector >= 0).all(1) for vector in vectors], 1), batch["image"].dtype
         if not self.several:
             return vectors[0].where(whole, -1).to(dtype)
-        mask = self.one_of(whole).to(dtype)
+        mask = self.drawn_set(whole).to(dtype)
         return torch.cat([*(vector * of for vector, of in zip(vectors, mask.split(1, 1), strict=True)), mask], 1)
 
     def vector(self, column: str, given: Tensor, n: int) -> Tensor:
         """What a set's column says of each label, (B, n): 1, 0 or, where it is unknown, -1."""
         return given if column == BINARY else one_hot(given.clamp(min=0), n).where(given[:, None] >= 0, -1)
 
-    def one_of(self, whole: Tensor) -> Tensor:
+    def drawn_set(self, whole: Tensor) -> Tensor:
         """One of the sets that each image knows, at random, one-hot, (B, sets); of those that know none, 0."""
         return one_hot((whole + torch.rand(whole.shape, device=whole.device)).argmax(1), whole.shape[1]) * whole
 
@@ -188,7 +188,7 @@ class StarGAN(GenerativeModel):
         order = (sets + torch.rand(len(sets), device=sets.device) / 2).argsort()
         return torch.empty_like(described).index_copy(0, sets.argsort(stable=True), described[order])
 
-    def misread(self, said: Tensor, described: Tensor) -> Tensor:
+    def nll(self, said: Tensor, described: Tensor) -> Tensor:
         """−log D_cls(c|x) of the labels that are known, the mean over images, in nats."""
         wanted, nats = described[:, : len(self.names)], []
         for column, logits, c in zip(self.labels, said.split(self.sizes, 1), wanted.split(self.sizes, 1), strict=True):
@@ -228,9 +228,9 @@ class StarGAN(GenerativeModel):
         """
         with self.evaluation():
             images = self.here(images)
-            return self.generator(images, self.asked(images, to))
+            return self.generator(images, self.request(images, to))
 
-    def asked(self, images: Tensor, to: str) -> Tensor:
+    def request(self, images: Tensor, to: str) -> Tensor:
         """c̃ of a translation."""
         wanted = self.wanted(to)
         (column,) = (column for column, names in self.labels.items() if {*wanted} <= {*names})
@@ -276,7 +276,7 @@ class StarGAN(GenerativeModel):
         self.require("exclusive", exclusive, valid, "groups of names of labels.attributes, each name in one at most")
 
 
-class Painter(nn.Module):
+class Generator(nn.Module):
     """G(x, c): c's maps, constant over space, stand beside the image's channels.
 
     Args:
@@ -295,7 +295,7 @@ class Painter(nn.Module):
         return self.network(with_maps(x, c))
 
 
-class Judge(nn.Module):
+class Critic(nn.Module):
     """D(x): maps of scores D_src, (B, sources, h, w), and logits D_cls, (B, labels); appendix 7.2, table 5.
 
     Args:

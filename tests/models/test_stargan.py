@@ -89,7 +89,7 @@ def test_images_that_know_nothing_are_asked_for_nothing_and_not_classified(label
     assert torch.equal(asked[::2], described[::2])
     assert sorted(asked[1::2].tolist()) == sorted(described[1::2].tolist())
     known = binary_cross_entropy_with_logits(said[1::2, -2:], attributes[1::2].double(), reduction="none").sum()
-    torch.testing.assert_close(model.misread(said, described), known / 4)
+    torch.testing.assert_close(model.nll(said, described), known / 4)
 
 
 def test_targets_are_the_batchs_labels_in_another_order_within_their_set():
@@ -109,7 +109,7 @@ def test_what_is_unknown_is_not_classified():
     batch = mixed()
     first = cross_entropy(said[:2, :3], batch["label"][:2], reduction="none")
     second = binary_cross_entropy_with_logits(said[2:, 3:], batch["attributes"][2:].double(), reduction="none").sum(1)
-    torch.testing.assert_close(model.misread(said, model.described(batch)), torch.cat([first, second]).mean())
+    torch.testing.assert_close(model.nll(said, model.described(batch)), torch.cat([first, second]).mean())
 
 
 @pytest.mark.parametrize("size", [8, 16])
@@ -271,18 +271,18 @@ def test_domains_and_directions():
 
 
 def test_a_domain_is_asked_for_by_its_name_and_its_set():
-    assert small().asked(images(2), "green").tolist() == [[0, 1, 0]] * 2
+    assert small().request(images(2), "green").tolist() == [[0, 1, 0]] * 2
     model = small(labels=TWO_SETS)
-    assert model.asked(images(1), "blue").tolist() == [[0, 0, 1, 0, 0, 1, 0]]
-    assert model.asked(images(1), "framed")[0, 3:].tolist()[::3] == [1, 1]
+    assert model.request(images(1), "blue").tolist() == [[0, 0, 1, 0, 0, 1, 0]]
+    assert model.request(images(1), "framed")[0, 3:].tolist()[::3] == [1, 1]
 
 
 def test_attributes_that_are_not_named_stay_as_the_critic_sees_them(monkeypatch):
     model = small(labels={"attributes": ["a", "b", "c"]})
     monkeypatch.setattr(model, "seen", lambda images: torch.tensor([[2.0, -1, 3], [-2, 1, -3]]).double())
-    assert model.asked(images(2), "b").tolist() == [[1, 1, 1], [0, 1, 0]]
-    assert model.asked(images(2), "not-a").tolist() == [[0, 0, 1], [0, 1, 0]]
-    assert model.asked(images(2), "b, not-c").tolist() == [[1, 1, 0], [0, 1, 0]]
+    assert model.request(images(2), "b").tolist() == [[1, 1, 1], [0, 1, 0]]
+    assert model.request(images(2), "not-a").tolist() == [[0, 0, 1], [0, 1, 0]]
+    assert model.request(images(2), "b, not-c").tolist() == [[1, 1, 0], [0, 1, 0]]
 
 
 def test_an_attribute_clears_those_that_it_excludes(monkeypatch):
@@ -295,7 +295,7 @@ def test_an_attribute_clears_those_that_it_excludes(monkeypatch):
         "not-young,black": [1, 0, 0, 0],
         "not-brown,blond": [0, 1, 0, 1],
     }.items():
-        assert model.asked(images(1), to).tolist() == [asked], to
+        assert model.request(images(1), to).tolist() == [asked], to
     with pytest.raises(GenlitError, match="to is black,blond: it must be attributes that do not exclude each other"):
         model.translate(images(1), "black,blond")
 
