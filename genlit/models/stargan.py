@@ -111,9 +111,16 @@ class StarGAN(GenerativeModel):
         self.critic = Critic(self.shape, sources, len(self.names), critic_width, critic_layers, critic_norm)
         self.loss = LOSSES[loss]
 
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        if 0 < self.batch_images <= self.trainer.world_size * self.accumulate:
+            raise GenlitError(
+                "StarGAN: a micro-batch of one image has no other's labels to ask for: raise --data.batch_size, or"
+                " lower --model.accumulate or the number of devices"
+            )
+
     def turns(self, batch: Batch) -> Iterator[Turn]:
         x, own = batch["image"], self.described(batch)
-        self.refuse_alone(x)
         asked, plays = self.reordered(own), self.every(self.n_critic)
         with torch.set_grad_enabled(plays and torch.is_grad_enabled()):
             fake = self.generator(x, asked)
@@ -129,13 +136,6 @@ class StarGAN(GenerativeModel):
                     "reconstruction": l1_loss(self.generator(fake, own), x),
                     "identity": ((fake - x).abs().flatten(1).mean(1) * same).mean(),
                 },
-            )
-
-    def refuse_alone(self, x: Tensor) -> None:
-        if self.training and len(x) == 1:
-            raise GenlitError(
-                "StarGAN: a micro-batch of one image has no other's labels to ask for: raise --data.batch_size, or"
-                " lower --model.accumulate or the number of devices"
             )
 
     def judging(self, x: Tensor, own: Tensor, fake: Tensor, asked: Tensor) -> dict[str, Tensor]:

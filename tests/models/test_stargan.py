@@ -253,11 +253,6 @@ def test_the_papers_critic():
     assert said.shape == (1, 5)
 
 
-def test_an_image_that_is_alone_has_nothing_to_be_asked_for(play):
-    with pytest.raises(GenlitError, match="a micro-batch of one image has no other's labels to ask for"):
-        play(small(), image=images(1), label=torch.tensor([0]))
-
-
 # Translation
 
 
@@ -427,3 +422,11 @@ def test_it_trains_on_a_folder_whose_attributes_are_partly_unknown(labels: dict[
     clock.fit(model, source)
     assert clock.global_step == 2
     assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
+def test_images_that_are_alone_have_nothing_to_be_asked_for(faces: Path):
+    source = Folder(str(faces), batch_size=2).require(("image", "label"))
+    sizes = {"width": 4, "blocks": 1, "halvings": 1, "critic_width": 4, "critic_layers": 2}
+    model = StarGAN(source.shape, labels={"label": ["blue", "green", "red"]}, accumulate=2, **sizes)
+    with pytest.raises(GenlitError, match="a micro-batch of one image has no other's labels to ask for"):
+        trainer(faces.parent, max_steps=2).fit(model, source)
