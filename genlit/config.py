@@ -399,7 +399,7 @@ def _explained(message: str, parser: ArgumentParser) -> str:
         kind = (several or single).replace("<class '", "").replace("'>", "").replace("typing.", "")
         kind = kind.replace(", NoneType", " or null")
         if choices := re.fullmatch(r"Literal\[(.*)\]( or null)?", kind):
-            return f"{key}: {value} is none of {choices[1].replace(chr(39), '')}{choices[2] or ''}"
+            return f"{key}: {value} is not one of: {choices[1].replace(chr(39), '')}{choices[2] or ''}"
         return f"{key}: {value} is not of the type {kind}"
     message = re.sub(r"Group '([\w.]+)' does not accept option '([\w.]+)'", r"unknown key \1.\2", message)
     keys = [action.dest for action in parser._actions]

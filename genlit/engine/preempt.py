@@ -106,7 +106,7 @@ class Preemption(Callback):
                 callback.save_now(trainer)
         code = _requeue(trainer) if number == signal.SIGUSR1 and _has_a_job() else 128 + number
         _tell_dashboards(trainer, number)
-        log.warning("stopped by %s at iteration %d", signal.Signals(number).name, trainer.global_step)
+        log.warning("stopped by %s at iteration %d, which is saved", signal.Signals(number).name, trainer.global_step)
         # The launching process kills everything, itself included, when one that it started ends with a code above 0.
         raise Preempted(0 if _launched(trainer) else code)
 

@@ -118,10 +118,8 @@ def sample(
 def _refuse_for_translators(run: str, model: Translates, **given: str | float | bool | None) -> None:
     """Refuses what is said of samples, which a model that translates has none of."""
     if said := [f"--{name}" for name, value in given.items() if value not in (None, False)]:
-        name = type(model).__name__
-        raise GenlitError(
-            f"{', '.join(said)}: {name} translates images; to one domain: genlit translate {run} --to ..."
-        )
+        name, to = type(model).__name__, f"genlit translate {run} --images FOLDER --to {model.domains[-1]}"
+        raise GenlitError(f"{', '.join(said)}: {name} translates images; to one domain: {to}")
 
 
 def _refuse(
