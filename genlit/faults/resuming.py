@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 
 from genlit import config
+from genlit.data.folder import Folder
 from genlit.data.vision import Vision
 from genlit.faults.harness.base import Broken, hold
 from genlit.faults.harness.compare import same
@@ -26,6 +27,7 @@ SMALL = {
     "PuzzleGAN": ["--model.width=4", "--model.critic_width=4", "--data.batch_size=8"],
     "Text2Image": ["--model.width=4", "--model.critic_width=4", "--data.batch_size=8"],
     "StackGAN": ["--model.width=4", "--model.critic_width=4", "--data.batch_size=8"],
+    "StackGANTwo": ["--model.width=4", "--model.critic_width=4", "--data.batch_size=8"],
     "VAE": ["--model.hidden=[32]"],
 }
 CODES = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 128 + signal.SIGTERM}
@@ -53,31 +55,38 @@ def resume(folder: Path, experiment: str | None = None) -> str:
 
 
 def shipped() -> list[str]:
-    """The experiments that train on what ships, a first stage that must be trained before aside."""
-    contents = {name: config.merged(config.compose(name, [])) for name in config.listed("experiments")}
-    return [
-        name
-        for name, each in contents.items()
-        if each["data"]["name"] != "Folder"
-        and not issubclass(config.offered("data", each["data"]["name"]), Vision)
-        and "stage_one" not in each["model"]
-    ]
+    """The experiments that train on what ships."""
+    sources = {name: config.offered("data", content(name)["data"]["name"]) for name in config.listed("experiments")}
+    return [name for name, source in sources.items() if not issubclass(source, (Folder, Vision))]
 
 
-def training(folder: Path, experiment: str, processes: int = 1, workers: int = 0) -> Training:
-    """A training of an experiment, small."""
-    model = config.merged(config.compose(experiment, []))["model"]["name"]
+def content(experiment: str) -> dict:
+    """What an experiment sets, with what it is based on."""
+    return config.merged(config.compose(experiment, []))
+
+
+def training(folder: Path, experiment: str, *words: str, processes: int = 1, workers: int = 0) -> Training:
+    """A training of an experiment, small, with further words."""
+    small = SMALL.get(content(experiment)["model"]["name"], [])
     spread = (f"--trainer.devices={processes}", f"--data.workers={workers}")
-    return Training(folder, experiment, *FLAGS, *SMALL.get(model, []), *spread, cold=processes > 1)
+    return Training(folder, experiment, *FLAGS, *small, *spread, *words, cold=processes > 1)
+
+
+def beginning(folder: Path, experiment: str) -> list[str]:
+    """The words that name the run of a first stage, trained here, to an experiment that begins with one."""
+    first = content(experiment)["model"].get("stage_one")
+    return [f"--model.stage_one={training(folder, first).start().ends(0).run}"] if first else []
 
 
 def _resumed(folder: Path, experiment: str, processes: int, workers: int) -> int:
     """Interrupts one training with each signal; gives how often it came in time."""
-    reference = training(folder / "uninterrupted", experiment, processes).start()
+    words = beginning(folder / "first", experiment)
+    reference = training(folder / "uninterrupted", experiment, *words, processes=processes).start()
     reference.saves_beyond(0)
     first = time.monotonic()
     reference.ends(0)
-    span, struck = time.monotonic() - first, training(folder / "struck", experiment, processes, workers)
+    span = time.monotonic() - first
+    struck = training(folder / "struck", experiment, *words, processes=processes, workers=workers)
     count = sum(_interrupted(struck, number, span) for number in CODES)
     if struck.saved < STEPS:
         struck.start().ends(0)

@@ -33,7 +33,7 @@ def soak(folder: Path, minutes: int = 30) -> str:
         if time.monotonic() > until and len(references) == len(FAMILIES):
             break
         if name not in references:
-            references[name] = training(folder / f"{name}-uninterrupted", name, 2).start().ends(0)
+            references[name] = training(folder / f"{name}-uninterrupted", name, processes=2).start().ends(0)
         faults += _struck(folder / f"{name}-{runs}", name, references[name])
         runs += 1
     kinds = ", ".join(f"{faults.count(kind)} × {kind}" for kind in FAULTS)
@@ -42,7 +42,7 @@ def soak(folder: Path, minutes: int = 30) -> str:
 
 def _struck(folder: Path, name: str, reference: Training) -> list[str]:
     """Strikes one training until it has ended; gives what struck it."""
-    struck, faults = training(folder, name, 2), []
+    struck, faults = training(folder, name, processes=2), []
     while struck.saved < STEPS:
         before, codes = struck.saved, ()
         struck.start()
