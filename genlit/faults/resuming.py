@@ -18,6 +18,7 @@ FLAGS = [
     *QUIET, f"--trainer.max_steps={STEPS}", "--trainer.val_check_interval=10", "--trainer.limit_val_batches=4",
     "--trainer.log_every_n_steps=5", "--run.checkpoint_every=7", "--run.pictures_every=1000000",
 ]  # fmt: skip
+CAPTIONED = ["--model.width=4", "--model.critic_width=4", "--data.batch_size=8"]
 SMALL = {
     "DCGAN": ["--model.width=8", "--data.batch_size=16"],
     "ProgressiveGAN": ["--model.width=8", "--model.stage_images=100", "--data.batch_size={0: 8, 150: 4}"],
@@ -25,9 +26,9 @@ SMALL = {
     "Pix2Pix": ["--model.width=4", "--model.critic_width=4"],
     "StarGAN": ["--model.width=4", "--model.blocks=1", "--model.critic_width=4"],
     "PuzzleGAN": ["--model.width=4", "--model.critic_width=4", "--data.batch_size=8"],
-    "Text2Image": ["--model.width=4", "--model.critic_width=4", "--data.batch_size=8"],
-    "StackGAN": ["--model.width=4", "--model.critic_width=4", "--data.batch_size=8"],
-    "StackGANTwo": ["--model.width=4", "--model.critic_width=4", "--data.batch_size=8"],
+    "Text2Image": CAPTIONED,
+    "StackGAN": CAPTIONED,
+    "StackGANTwo": CAPTIONED,  # of StackGAN's width, whose networks it takes
     "VAE": ["--model.hidden=[32]"],
 }
 CODES = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 128 + signal.SIGTERM}
@@ -45,9 +46,11 @@ def resume(folder: Path, experiment: str | None = None) -> str:
     cases = list(product((1, 2), (0, 2)))[:3] if experiment else [(1, 0)]
     names = [experiment] if experiment else shipped()
     tried, broken = 0, []
+    words = {name: beginning(folder / f"{Path(name).stem}-first", name) for name in names}
     for name, (processes, workers) in product(names, cases):
+        place = folder / f"{Path(name).stem}-{processes}-{workers}"
         try:
-            tried += _resumed(folder / f"{Path(name).stem}-{processes}-{workers}", name, processes, workers)
+            tried += _resumed(place, name, *words[name], processes=processes, workers=workers)
         except Broken as error:
             broken.append(f"{name}, {processes} processes, {workers} data workers: {error}")
     hold(not broken, "; ".join(broken))
@@ -56,31 +59,31 @@ def resume(folder: Path, experiment: str | None = None) -> str:
 
 def shipped() -> list[str]:
     """The experiments that train on what ships."""
-    sources = {name: config.offered("data", content(name)["data"]["name"]) for name in config.listed("experiments")}
+    sources = {name: config.offered("data", _content(name)["data"]["name"]) for name in config.listed("experiments")}
     return [name for name, source in sources.items() if not issubclass(source, (Folder, Vision))]
-
-
-def content(experiment: str) -> dict:
-    """What an experiment sets, with what it is based on."""
-    return config.merged(config.compose(experiment, []))
 
 
 def training(folder: Path, experiment: str, *words: str, processes: int = 1, workers: int = 0) -> Training:
     """A training of an experiment, small, with further words."""
-    small = SMALL.get(content(experiment)["model"]["name"], [])
+    small = SMALL.get(_content(experiment)["model"]["name"], [])
     spread = (f"--trainer.devices={processes}", f"--data.workers={workers}")
     return Training(folder, experiment, *FLAGS, *small, *spread, *words, cold=processes > 1)
 
 
 def beginning(folder: Path, experiment: str) -> list[str]:
-    """The words that name the run of a first stage, trained here, to an experiment that begins with one."""
-    first = content(experiment)["model"].get("stage_one")
-    return [f"--model.stage_one={training(folder, first).start().ends(0).run}"] if first else []
+    """The words that name the run of a first stage, trained here, to an experiment that begins with another's."""
+    first = _content(experiment)["model"].get("stage_one")
+    if first not in config.listed("experiments"):
+        return []
+    return [f"--model.stage_one={training(folder, first).start().ends(0).run}"]
 
 
-def _resumed(folder: Path, experiment: str, processes: int, workers: int) -> int:
+def _content(experiment: str) -> dict:
+    return config.merged(config.compose(experiment, []))
+
+
+def _resumed(folder: Path, experiment: str, *words: str, processes: int, workers: int) -> int:
     """Interrupts one training with each signal; gives how often it came in time."""
-    words = beginning(folder / "first", experiment)
     reference = training(folder / "uninterrupted", experiment, *words, processes=processes).start()
     reference.saves_beyond(0)
     first = time.monotonic()

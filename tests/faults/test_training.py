@@ -1,6 +1,7 @@
 """The harness itself: what it must notice, and what it must not let through."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from genlit.faults.harness.compare import same
 from genlit.faults.harness.struck import MODEL, Strike
 from genlit.faults.harness.training import TINY, Training
 from genlit.faults.kills import kill9
-from genlit.faults.resuming import shipped
+from genlit.faults.resuming import beginning, shipped
 
 
 @pytest.fixture(scope="module")
@@ -73,5 +74,13 @@ def test_kills_are_counted(tmp_path):
 
 def test_every_model_that_needs_no_download_is_resumed():
     names = shipped()
-    assert {"dcgan", "cyclegan", "vae", "ring", "progressivegan", "text2image"} <= set(names)
-    assert not {"vae-mnist", "dcgan-cifar10", "cyclegan-folder", "stackgan-two"} & set(names)
+    assert {"dcgan", "cyclegan", "vae", "ring", "progressivegan", "text2image", "stackgan-two"} <= set(names)
+    assert not {"vae-mnist", "dcgan-cifar10", "cyclegan-folder", "stackgan-birds-two"} & set(names)
+
+
+def test_a_second_stage_begins_with_a_first_that_is_trained_for_it(tmp_path):
+    assert beginning(tmp_path, "dcgan") == []
+    [word] = beginning(tmp_path, "stackgan-two")
+    option, run = word.split("=")
+    assert option == "--model.stage_one"
+    assert checkpoint.newest(Path(run) / "checkpoints")
