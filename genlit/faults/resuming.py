@@ -71,11 +71,11 @@ def training(folder: Path, experiment: str, *words: str, processes: int = 1, wor
 
 
 def beginning(folder: Path, experiment: str) -> list[str]:
-    """The words that name the run of a first stage, trained here, to an experiment that begins with another's."""
+    """The words that name the run of a first stage, trained here for a moment, where an experiment begins with one."""
     first = _content(experiment)["model"].get("stage_one")
     if first not in config.listed("experiments"):
         return []
-    return [f"--model.stage_one={training(folder, first).start().ends(0).run}"]
+    return [f"--model.stage_one={training(folder, first, '--trainer.max_steps=1').start().ends(0).run}"]
 
 
 def _content(experiment: str) -> dict:
