@@ -1,5 +1,8 @@
 """Runs of a moment's training, for what verbs do with them."""
 
+from contextlib import redirect_stdout
+from io import StringIO
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -39,14 +42,15 @@ def command(*words):
 
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory):
-    """Gives the run folder of one of EXPERIMENTS, trained when it is first asked for."""
+    """Gives the run folder of one of EXPERIMENTS, trained when it is first asked for, in silence."""
     root, known = tmp_path_factory.mktemp("verbs"), {}
 
     def run(name):
         if name not in known:
             file = root / f"{name}.yaml"
             file.write_text(EXPERIMENTS[name])
-            command("train", file, *SMALL, f"--trainer.default_root_dir={root}")
+            with redirect_stdout(StringIO()):
+                command("train", file, *SMALL, f"--trainer.default_root_dir={root}")
             known[name] = root / name / "001"
         return known[name]
 

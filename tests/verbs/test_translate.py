@@ -38,7 +38,6 @@ def test_a_picture_of_the_models_own_size_is_simply_translated(trained_run, phot
 
 def test_by_default_translations_go_to_the_runs_folder(trained_run, photos, capsys):
     run = trained_run("styles")
-    capsys.readouterr()  # what the training printed, if this test is the first to ask for the run
     command("translate", run, "--images", photos, "--to", "fluent")
     assert capsys.readouterr().out.strip() == str(run / "translations" / "fluent")
     assert (run / "translations" / "fluent" / "side-by-side.png").is_file()
